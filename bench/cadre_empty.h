@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Groups of empty tasks: what spawn, small_groups, groups_1000 and limit8 have in common.
+ */
+#include <cadre.h>
+
+#include "bench.h"
+
+struct empty {
+    int groups, tasks, limit;
+};
+
+static int empty(struct cadre_ctx *ctx, void *arg)
+{
+    (void)ctx, (void)arg;
+    return 0;
+}
+
+static int tick(struct cadre_ctx *ctx, void *arg)
+{
+    (void)ctx, (void)arg;
+    bench_tick();
+    return 0;
+}
+
+static inline void empty_groups(const struct empty *e, cadre_fn *fn)
+{
+    for (int i = 0; i < e->groups; i++) {
+        struct cadre_group g = {.limit = e->limit};
+
+        for (int k = 0; k < e->tasks; k++)
+            cadre_go(&g, fn, NULL);
+        bench_require(cadre_wait(&g) == 0, "cadre_wait");
+    }
+}
+
+static void empty_run(const void *arg)
+{
+    empty_groups((const struct empty *)arg, empty);
+}
+
+static inline int empty_serve(const struct empty *e)
+{
+    long tasks = (long)e->groups * e->tasks;
+
+    empty_groups(e, tick);
+    bench_require(bench_ticks == tasks, "tasks that ran");
+    return bench_serve(cadre_version(), "ns/task", (double)tasks, empty_run, e);
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+//
+// small_groups: ten empty tasks and a wait, a hundred thousand times.
+package main
+
+func init() {
+	empty{groups: 100000, tasks: 10}.ask("small_groups")
+}

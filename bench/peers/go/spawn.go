@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+//
+// spawn: a million empty tasks in one group, then wait.
+package main
+
+func init() {
+	empty{groups: 1, tasks: 1000000}.ask("spawn")
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Groups of empty tasks: what spawn, small_groups and groups_1000 have in common.
+ */
+#include "tbb.h"
+
+struct empty {
+    int groups, tasks;
+};
+
+template <typename Task> static void empty_groups(const struct empty *e, Task task)
+{
+    for (int i = 0; i < e->groups; i++) {
+        tbb::task_group g;
+
+        for (int k = 0; k < e->tasks; k++)
+            g.run(task);
+        g.wait();
+    }
+}
+
+static void empty_run(const void *arg)
+{
+    empty_groups(static_cast<const struct empty *>(arg), [] {});
+}
+
+static int empty_serve(const struct empty *e)
+{
+    long tasks = static_cast<long>(e->groups) * e->tasks;
+
+    empty_groups(e, bench_tick);
+    bench_require(bench_ticks == tasks, "tasks that ran");
+    return tbb_serve("ns/task", static_cast<double>(tasks), empty_run, e);
+}

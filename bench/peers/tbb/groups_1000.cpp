@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * groups_1000: a thousand empty tasks and a wait, a thousand times.
+ */
+#include "empty.h"
+
+int main(void)
+{
+    static const struct empty e = {1000, 1000};
+
+    return empty_serve(&e);
+}

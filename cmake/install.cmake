@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+# What `make install` puts where: header, libraries, cadre.pc, the CMake package, manual pages and the licence.
+install(FILES ${PROJECT_SOURCE_DIR}/include/cadre.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS ${installed} EXPORT cadre
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
+        DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# cadre.pc is written at install time, because only then the prefix is known for good (cmake --install --prefix).
+install(CODE "
+    set(prefix \"\${CMAKE_INSTALL_PREFIX}\")
+    set(libdir \"${CMAKE_INSTALL_LIBDIR}\")
+    set(includedir \"${CMAKE_INSTALL_INCLUDEDIR}\")
+    set(description \"${PROJECT_DESCRIPTION}\")
+    set(version \"${PROJECT_VERSION}\")
+    configure_file(\"${PROJECT_SOURCE_DIR}/cmake/cadre.pc.in\" \"${PROJECT_BINARY_DIR}/cadre.pc\" @ONLY)")
+install(FILES ${PROJECT_BINARY_DIR}/cadre.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+set(package ${CMAKE_INSTALL_LIBDIR}/cmake/cadre)
+install(EXPORT cadre NAMESPACE cadre:: FILE cadreTargets.cmake DESTINATION ${package})
+configure_package_config_file(cmake/cadreConfig.cmake.in cadreConfig.cmake INSTALL_DESTINATION ${package})
+write_basic_package_version_file(cadreConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/cadreConfig.cmake ${PROJECT_BINARY_DIR}/cadreConfigVersion.cmake
+        DESTINATION ${package})
+
+file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.[1-9])
+foreach(page IN LISTS pages)
+    string(REGEX REPLACE ".*\\." "" section ${page})
+    install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
+endforeach()

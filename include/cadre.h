@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cadre.h: groups of tasks for C.
+ *
+ *     static int fetch(struct cadre_ctx *ctx, void *arg)
+ *     {
+ *         const char *url = arg;
+ *         if (download(ctx, url) < 0)
+ *             return cadre_fail(ctx, -EIO, "cannot fetch %s", url);
+ *         return 0;
+ *     }
+ *
+ *     int fetch_all(char **urls, int n)
+ *     {
+ *         struct cadre_group g = { .limit = 8, .flags = CADRE_CANCEL_ON_ERROR };
+ *
+ *         for (int i = 0; i < n; i++)
+ *             cadre_go(&g, fetch, urls[i]);
+ *         if (cadre_wait(&g) != 0)
+ *             fprintf(stderr, "%s\n", cadre_group_error(&g).message);
+ *         return cadre_group_error(&g).code;
+ *     }
+ *
+ * Conventions, said once and true for every call below:
+ *
+ * Errors.       A call that can fail returns 0 (or a count) on success and a negative errno value otherwise.
+ *               Output parameters come last and are not written on failure. No call changes errno.
+ * Contexts.     Every call that may block takes a context. A NULL context is the background: never cancelled, no deadline.
+ *               When the context ends, a call that would have to block returns -ECANCELED (it was cancelled) or -ETIMEDOUT
+ *               (its deadline passed); a call that need not block does its work all the same. cadre_sleep always looks.
+ * Threads.      Every call may be made from every thread and from every task, unless its comment says otherwise. There is
+ *               nothing to initialise: the runtime starts with the first call that needs it.
+ * Memory.       Every struct is the caller's, may live on the stack and is valid when zeroed. Fields marked private (p_) are
+ *               not to be touched. There is nothing to free; what must be finished says so.
+ * Time.         cadre_time is nanoseconds on CLOCK_MONOTONIC. A deadline is an absolute time; 0 means none.
+ * Bad use.      Invalid arguments give -EINVAL. What cannot be told to the caller (releasing what was never held) asserts.
+ */
+#ifndef CADRE_H
+#define CADRE_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CADRE_VERSION_MAJOR 0
+#define CADRE_VERSION_MINOR 1
+#define CADRE_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define CADRE_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define CADRE_MUST_CHECK __attribute__((warn_unused_result))
+#define CADRE_NORETURN __attribute__((noreturn))
+#else
+#define CADRE_PRINTF(fmt, args)
+#define CADRE_MUST_CHECK
+#define CADRE_NORETURN
+#endif
+
+/* A task that blocked may go on on another thread, but compilers keep the address of errno across calls: libc declares
+ * that it never changes. In every file that includes this header errno is therefore asked for anew each time. */
+int *cadre_errno(void);
+#undef errno
+#define errno (*cadre_errno())
+
+/* ---------------------------------------------------------------------------------------------------------- time -- */
+
+typedef int64_t cadre_time;
+
+#define CADRE_US(n) ((cadre_time)(n) * 1000)
+#define CADRE_MS(n) ((cadre_time)(n) * 1000000)
+#define CADRE_SEC(n) ((cadre_time)(n) * 1000000000)
+#define CADRE_FOREVER INT64_MAX
+
+/* The time now. */
+cadre_time cadre_now(void);
+
+/* The absolute time that lies `duration` from now: a deadline. Saturates at CADRE_FOREVER; negative means in the past. */
+cadre_time cadre_in(cadre_time duration);
+
+/* -------------------------------------------------------------------------------------------------------- errors -- */
+
+#define CADRE_MESSAGE_SIZE 256
+#define CADRE_NAME_SIZE 32
+#define CADRE_TRACE_SIZE 16
+
+/* Who raised an error. */
+enum cadre_origin {
+    CADRE_FROM_TASK,     /* the task returned it */
+    CADRE_FROM_PANIC,    /* the task called cadre_panic */
+    CADRE_FROM_START,    /* cadre_go could not start a task: -ENOMEM, -EDEADLK, -EAGAIN */
+    CADRE_FROM_CANCEL,   /* cadre_group_cancel, cadre_ctx_cancel or a parent's cancel */
+    CADRE_FROM_DEADLINE, /* a context's deadline passed */
+    CADRE_FROM_RELEASE   /* cadre_group_release reported it */
+};
+
+/* One error, complete in itself: a plain value that may be copied and kept. code 0 means that there was none. */
+struct cadre_error {
+    int code;
+    enum cadre_origin origin;
+    int line;         /* where cadre_fail or cadre_panic was called; 0: the task only returned a code */
+    uint32_t index;   /* the task's number in its group, in the order of being accepted, from 0 */
+    const char *file; /* NULL when line is 0 */
+    char task[CADRE_NAME_SIZE];       /* what cadre_task_name gave it, or "" */
+    char group[CADRE_NAME_SIZE];      /* the group's name, or "" */
+    char message[CADRE_MESSAGE_SIZE]; /* what cadre_fail was given, or the text of the code; cut to fit, never empty
+                                         unless code is 0 */
+    void *trace[CADRE_TRACE_SIZE];    /* CADRE_FROM_PANIC: return addresses, innermost first; NULL ends them */
+};
+
+/* The text of a code: that of strerror(3) for a negative errno value. A constant string. */
+const char *cadre_strerror(int code);
+
+/* ------------------------------------------------------------------------------------------------------- context -- */
+
+#define CADRE_SHIELDED 0x1u /* the end of the parent does not reach this context; values still do */
+
+/* A scope of cancellation. Zeroed it is a context of its own that somebody may cancel; with a parent it also ends when
+ * the parent does. Fill in the public fields before use; afterwards they are read only. A context needs no finish call and
+ * must outlive every call that was given it. */
+struct cadre_ctx {
+    struct cadre_ctx *parent;
+    cadre_time deadline;
+    const void *key; /* cadre_ctx_value(ctx, key) gives value, here and in descendants */
+    void *value;
+    unsigned flags;
+    /* private */
+    uint32_t p_lock;
+    int32_t p_state, p_code;
+    cadre_time p_when;
+    uint64_t p_note;
+    void *p_links;
+    void *p_link[2];
+    uint32_t p_kind, p_reserved;
+};
+
+/* 0 while ctx is live, then -ECANCELED or -ETIMEDOUT. What ended it first decides for good. */
+int cadre_ctx_error(struct cadre_ctx *ctx);
+
+/* End ctx and all that derives from it, and wake whoever is blocked under it. Only the first call has an effect. `code` is
+ * what the cause will say (0 is taken as -ECANCELED); `why` may be NULL and is copied. Does not wait for anybody. */
+void cadre_ctx_cancel(struct cadre_ctx *ctx, int code, const char *why);
+
+/* What ended ctx: code, message, origin; for a group that cancelled itself, its first error. code 0 while ctx is live. */
+struct cadre_error cadre_ctx_cause(struct cadre_ctx *ctx);
+
+/* The earliest deadline of ctx and its ancestors, CADRE_FOREVER when there is none. */
+cadre_time cadre_ctx_deadline(const struct cadre_ctx *ctx);
+
+/* The value that the nearest context, from ctx upwards, has for key; NULL when none has. */
+void *cadre_ctx_value(const struct cadre_ctx *ctx, const void *key);
+
+typedef void cadre_hook_fn(struct cadre_ctx *ctx, void *arg);
+
+/* A callback for the end of a context. It runs on the thread that ends the context, must be short and must not block;
+ * when the context had already ended, cadre_ctx_hook runs it at once. */
+struct cadre_hook {
+    cadre_hook_fn *fn;
+    void *arg;
+    /* private */
+    void *p_links[16];
+};
+
+/* Add a hook, which must stay where it is until it is removed. */
+int cadre_ctx_hook(struct cadre_ctx *ctx, struct cadre_hook *hook);
+
+/* Remove a hook that was added: every added hook must be. Returns 1 when it will never run, 0 when it has run; a hook that
+ * is running on another thread is waited for. Removing it from within itself is fine. */
+int cadre_ctx_unhook(struct cadre_ctx *ctx, struct cadre_hook *hook);
+
+/* --------------------------------------------------------------------------------------------------------- group -- */
+
+/* What a task runs. ctx is its group's context. Returns 0, or any non-zero code; a negative errno by convention. */
+typedef int cadre_fn(struct cadre_ctx *ctx, void *arg);
+
+#define CADRE_CANCEL_ON_ERROR 0x1u   /* the first error cancels the group */
+#define CADRE_STOP_ON_ERROR 0x2u     /* after the first error nothing more starts; what runs is not told */
+#define CADRE_DISCARD_WHEN_FULL 0x4u /* cadre_go never waits: with no room it returns -EAGAIN, arg goes to drop */
+#define CADRE_PINNED 0x8u            /* a task of the group stays on the thread it started on */
+
+#define CADRE_UNBOUNDED (-1)
+
+/* A group of tasks. Fill in options or leave them 0; options are read until the group is waited for and must not change.
+ * The group must outlive its tasks: call cadre_wait before it goes out of scope. */
+struct cadre_group {
+    struct cadre_ctx *parent;   /* the group's context derives from it; NULL: nothing outside cancels the group */
+    const char *name;           /* for errors and dumps; must outlive the group */
+    int limit;                  /* most tasks running at once; 0: no limit */
+    int queue;                  /* tasks that may wait for a slot before cadre_go does; CADRE_UNBOUNDED: any number */
+    unsigned flags;             /* CADRE_CANCEL_ON_ERROR … */
+    unsigned reserved;          /* 0 */
+    void (*drop)(void *arg);    /* gets the argument of each task that was accepted and will never run */
+    struct cadre_error *errors; /* room for max_errors errors, filled in the order in which they happen */
+    size_t max_errors;
+    size_t stack_size;          /* bytes of stack that each task needs; 0: 128 KiB */
+    /* private */
+    struct cadre_ctx p_ctx;
+    uint64_t p_word;
+    uint32_t p_begun, p_ended, p_foreign, p_family;
+    uint32_t p_lock;
+    int32_t p_limit;
+    void *p_backlog;
+    void *p_starters;
+    uint32_t p_errors, p_state;
+    int32_t p_code;
+    uint32_t p_origin;
+    uint64_t p_note;
+    uint32_t p_index, p_holds;
+};
+
+/* Start fn(ctx, arg) as a task of g. At the group's limit it waits for a slot, or queues the task, as the options say;
+ * while it waits, the group's context can end it. It takes arg whatever it returns: a task that is refused has its arg
+ * handed to drop before the call returns; only -EINVAL leaves arg with the caller. Returns 0, or -ENOMEM, -EAGAIN
+ * (discarded), -EDEADLK (all holders of slots would wait for one), -ECANCELED or -ETIMEDOUT (the group has ended or stopped).
+ * A refusal other than -EAGAIN is an error of the group too, so that the return value may be ignored. */
+int cadre_go(struct cadre_group *g, cadre_fn *fn, void *arg);
+
+/* As cadre_go, with a private copy of the size bytes at arg, suitably aligned for any type, that lives as long as the
+ * task. drop gets the address of the copy. */
+int cadre_go_copy(struct cadre_group *g, cadre_fn *fn, const void *arg, size_t size);
+
+/* As cadre_go, but never waits: -EAGAIN when there is neither a slot nor room in the queue. Takes arg only when it returns
+ * 0, and a refusal is no error of the group. */
+int cadre_try_go(struct cadre_group *g, cadre_fn *fn, void *arg) CADRE_MUST_CHECK;
+
+/* Wait until every task of g has ended or was dropped, helping to run them. Returns 0 or the code of the first error
+ * (cadre_group_error tells all about it). When a parent's end kept tasks from running, that is the error. Many may wait: all
+ * get the same answer. A task that waits for its own group gets -EDEADLK at once. The group can be used again afterwards;
+ * its first error stays until cadre_group_reset. */
+int cadre_wait(struct cadre_group *g);
+
+/* Cancel g: what has not started goes to drop, what runs sees its context end. cadre_wait returns `code`, unless a task
+ * failed first; code 0 is a quiet stop. `why` may be NULL and is copied. Does not wait. */
+void cadre_group_cancel(struct cadre_group *g, int code, const char *why);
+
+/* Count in something that is not a task (a callback that will come), so that cadre_wait waits for it … */
+int cadre_group_hold(struct cadre_group *g);
+
+/* … and count it out again, with its error or 0. Takes no slot. A release without a hold asserts. */
+void cadre_group_release(struct cadre_group *g, int code);
+
+/* Change the limit, also while tasks run: it holds for the next start, and raising it starts what waits. Unlike in the
+ * option, 0 lets nothing start and a negative number means no limit. */
+int cadre_group_set_limit(struct cadre_group *g, int limit);
+
+/* Forget error, cancel and limit changes: as good as new, with the same options. -EBUSY while tasks are there. */
+int cadre_group_reset(struct cadre_group *g);
+
+/* The group's context, for calls made on its behalf outside its tasks. */
+struct cadre_ctx *cadre_group_ctx(struct cadre_group *g);
+
+/* The first error, or one with code 0. Its text is kept by the runtime until 4,096 later errors have happened in the
+ * process; a group with an errors array keeps its own, for as long as the array lives. */
+struct cadre_error cadre_group_error(struct cadre_group *g);
+
+/* How many errors there were. The first min(count, max_errors) are in the errors array; the others are only counted. */
+size_t cadre_group_error_count(struct cadre_group *g);
+
+/* Write what went wrong as text: one line per error that was kept and a summary. Like snprintf, it cuts to size bytes with the
+ * final 0 and returns the length that it would have needed. Nothing went wrong: "". */
+int cadre_errors_format(struct cadre_group *g, char *buf, size_t size);
+
+/* ---------------------------------------------------------------------------------------------------- in the task -- */
+
+/* Attach a message, with file and line, to the running task's error, and return code:
+ *     return cadre_fail(ctx, -EIO, "%s: short read", path);
+ * It counts when the task returns that code; code 0 attaches nothing. Outside a task it only returns code. An error that
+ * cadre_wait returned for an inner group keeps its message when the task returns its code. */
+#define cadre_fail(ctx, ...) cadre_fail_at(ctx, __FILE__, __LINE__, __VA_ARGS__)
+int cadre_fail_at(struct cadre_ctx *ctx, const char *file, int line, int code, const char *fmt, ...) CADRE_PRINTF(5, 6);
+
+/* End the running task from any depth: its deferred calls run, its group gets the error -ENOTRECOVERABLE with origin
+ * CADRE_FROM_PANIC, the message and a backtrace. Frames in between are abandoned, so destructors and cleanup attributes
+ * there do not run. Outside a task it prints the message and aborts. */
+#define cadre_panic(...) cadre_panic_at(__FILE__, __LINE__, __VA_ARGS__)
+void cadre_panic_at(const char *file, int line, const char *fmt, ...) CADRE_PRINTF(3, 4) CADRE_NORETURN;
+
+/* Call fn(arg) when the running task ends, however it ends; the last one first. Returns -ENOMEM, or -EPERM outside a
+ * task; then fn was not taken. Deferred calls may block, but not panic. */
+int cadre_defer(void (*fn)(void *arg), void *arg) CADRE_MUST_CHECK;
+
+/* Name the running task in errors and dumps; copied and cut to CADRE_NAME_SIZE. Outside a task it does nothing. */
+void cadre_task_name(const char *name);
+
+/* Sleep for `duration`, or until ctx ends. Looks at ctx even when duration is not positive. */
+int cadre_sleep(struct cadre_ctx *ctx, cadre_time duration);
+
+/* Let other tasks run first. No cancellation point. */
+void cadre_yield(void);
+
+/* Between the two, which nest, the running task stays on its thread. For libraries that keep state per thread. */
+void cadre_pin(void);
+void cadre_unpin(void);
+
+/* ------------------------------------------------------------------------------------------------------- channel -- */
+
+/* A queue of values between tasks, first in, first out, for any number of senders and receivers. With capacity 0 a send
+ * waits for its receiver; otherwise slots is the caller's array of capacity elements.
+ *     struct job slots[64];
+ *     struct cadre_chan c = { .size = sizeof *slots, .capacity = 64, .slots = slots }; */
+struct cadre_chan {
+    size_t size; /* bytes of an element; 0: the channel carries only signals */
+    size_t capacity;
+    void *slots;
+    void (*destroy)(void *element); /* called once for every element that was sent and never received; may be NULL */
+    /* private */
+    uint32_t p_lock, p_closed;
+    size_t p_head, p_count;
+    void *p_senders, *p_receivers;
+    uint64_t p_reserved[2];
+};
+
+/* Send a copy of *element, waiting for room. -EPIPE: the channel is closed. The element is the channel's only on success. */
+int cadre_send(struct cadre_ctx *ctx, struct cadre_chan *c, const void *element) CADRE_MUST_CHECK;
+int cadre_try_send(struct cadre_chan *c, const void *element) CADRE_MUST_CHECK; /* -EAGAIN instead of waiting */
+
+/* Receive the oldest element, waiting for one. -EPIPE: the channel is closed and empty. A receive that returns an error
+ * took nothing. */
+int cadre_recv(struct cadre_ctx *ctx, struct cadre_chan *c, void *element) CADRE_MUST_CHECK;
+int cadre_try_recv(struct cadre_chan *c, void *element) CADRE_MUST_CHECK; /* -EAGAIN instead of waiting */
+
+/* No more sends: what is there can still be received, whoever waits gets -EPIPE. Closing twice is harmless. */
+void cadre_chan_close(struct cadre_chan *c);
+
+/* Close, and destroy what was never received. Nobody may be using the channel afterwards. */
+void cadre_chan_finish(struct cadre_chan *c);
+
+/* How many elements are waiting in the channel now. */
+size_t cadre_chan_length(struct cadre_chan *c);
+
+enum cadre_select_op { CADRE_SEND = 1, CADRE_RECV, CADRE_UNTIL };
+
+/* One thing to wait for in cadre_select. */
+struct cadre_case {
+    enum cadre_select_op op;
+    struct cadre_chan *chan;
+    void *element;       /* read by CADRE_SEND, written by CADRE_RECV */
+    cadre_time deadline; /* CADRE_UNTIL: fires at this time; in the past, at once when nothing else can */
+    int code;            /* set in the case that fired: 0, or -EPIPE when its channel was closed */
+    /* private */
+    void *p_links[8];
+};
+
+/* Wait until one of n cases can go, do it, and return its index. When several can, one is chosen at random. Returns -ECANCELED
+ * or -ETIMEDOUT when ctx ended first: then no case was done. At most one CADRE_UNTIL case. */
+int cadre_select(struct cadre_ctx *ctx, struct cadre_case *cases, int n) CADRE_MUST_CHECK;
+
+/* --------------------------------------------------------------------------------------------- semaphore and mutex -- */
+
+/* A weighted semaphore: size units that are taken and given back. First come, first served: a small request does not
+ * overtake a large one that waits. */
+struct cadre_sem {
+    int64_t size;
+    /* private */
+    int64_t p_used;
+    uint32_t p_lock, p_reserved;
+    void *p_waiters;
+};
+
+/* Take n units, waiting for them. -EINVAL when n is negative or more than size; that holds up nobody. */
+int cadre_sem_acquire(struct cadre_ctx *ctx, struct cadre_sem *s, int64_t n) CADRE_MUST_CHECK;
+int cadre_sem_try_acquire(struct cadre_sem *s, int64_t n) CADRE_MUST_CHECK; /* -EAGAIN instead of waiting */
+
+/* Give n units back. -EINVAL, with nothing changed, when more would be free than there are. */
+int cadre_sem_release(struct cadre_sem *s, int64_t n);
+
+/* A mutex that may be held while a task is suspended. Not recursive; served first come, first served. */
+struct cadre_mutex {
+    /* private */
+    uint32_t p_lock, p_held;
+    void *p_waiters;
+    const void *p_owner;
+};
+
+/* -EDEADLK when the caller holds it already. */
+int cadre_mutex_lock(struct cadre_ctx *ctx, struct cadre_mutex *m) CADRE_MUST_CHECK;
+int cadre_mutex_try_lock(struct cadre_mutex *m) CADRE_MUST_CHECK; /* -EAGAIN instead of waiting */
+
+/* -EPERM when the caller does not hold it. */
+int cadre_mutex_unlock(struct cadre_mutex *m);
+
+/* ------------------------------------------------------------------------------------------------------- runtime -- */
+
+/* How many threads run tasks at once: CADRE_WORKERS from the environment, or what the affinity mask and the cgroup's CPU
+ * quota allow. Starts the runtime. A negative errno when it cannot start. */
+int cadre_workers(void);
+
+/* "major.minor.patch" of the library that is running. */
+const char *cadre_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ * The group's count: in, out, and the end that everybody waits for. group.h explains why it is correct. */
+#include "base/check.h"
+#include "group/group.h"
+
+void cdr_group_count_in(struct cadre_group *g) { cdr_add(&g->p_word, CDR_ONE); }
+
+/* Others wait for slots: give back ours, and start whom that lets start, while the task still counts. Those that are still waiting
+ * then have seen it count; so a task without a slot, which only a limit set later takes into account, must leave under the lock.
+ * True when it has left. The group is not gone before the lock is released: who waits for a slot still uses it. */
+static bool hand_on(struct cadre_group *g, struct cdr_fiber *fiber, bool slot, bool local)
+{
+    bool left = false;
+
+    cdr_lock(cdr_group_lock_of(g));
+    if (slot)
+        cdr_sub(&g->p_word, CDR_SLOT);
+    cdr_group_dispatch(g, fiber->worker, slot ? 0 : 1);
+    if (!slot && (cdr_load(&g->p_word) & (CDR_WANTED | CDR_DROPPED)) == CDR_WANTED) {
+        left = true;
+        if (local)
+            cdr_store_release(&g->p_ended, g->p_ended + 1);
+        else
+            cdr_sub(&g->p_word, CDR_ONE);
+        cdr_fence_seq();
+        cdr_group_check(g);
+    }
+    cdr_unlock(cdr_group_lock_of(g));
+    return left;
+}
+
+/* The owner's end of a task that it ran itself: a plain store, and a look at the flags. */
+static void end_local(struct cadre_group *g, struct cdr_fiber *fiber)
+{
+    uint64_t word = cdr_load(&g->p_word);
+
+    if (cdr_unlikely((word & CDR_WANTED) != 0) && hand_on(g, fiber, false, true))
+        return;
+    if (cdr_unlikely((word & CDR_DROPPED) != 0) && cdr_drop_finish(g, true, true))
+        return;
+    cdr_store_release(&g->p_ended, g->p_ended + 1);
+    cdr_compiler_barrier(); /* pairs with the membarrier of a foreign waiter or dropper */
+    if (cdr_unlikely((cdr_load(&g->p_word) & (CDR_WAITED | CDR_DROPPED)) != 0)) {
+        cdr_fence_seq();
+        if ((cdr_load(&g->p_word) & CDR_DROPPED) != 0)
+            cdr_drop_finish(g, false, true);
+        cdr_group_check(g);
+    }
+}
+
+void cdr_group_end(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
+{
+    bool handed = false;
+    uint64_t word, next;
+
+    if (!slot && cdr_group_is_local(g, fiber)) {
+        end_local(g, fiber);
+        return;
+    }
+    word = cdr_load(&g->p_word);
+    do {
+        if (cdr_unlikely((word & CDR_WANTED) != 0 && !handed)) {
+            if (hand_on(g, fiber, slot, false))
+                return;
+            handed = true;
+            slot = false;
+            word = cdr_load(&g->p_word);
+        }
+        if (cdr_unlikely((word & CDR_DROPPED) != 0)) {
+            if (slot)
+                cdr_sub(&g->p_word, CDR_SLOT);
+            if (cdr_drop_finish(g, true, false))
+                return;
+            slot = false;
+            word = cdr_load(&g->p_word);
+        }
+        next = word - CDR_ONE - (slot ? CDR_SLOT : 0);
+        if ((word & CDR_WAITED) != 0 && cdr_group_count(g, next) == 0)
+            next &= ~(uint64_t)CDR_WAITED;
+    } while (!cdr_cas(&g->p_word, &word, next));
+    if (cdr_unlikely(((word ^ next) & CDR_WAITED) != 0))
+        cdr_group_wake(g); /* the group may be gone: only its address counts */
+}
+
+void cdr_group_check(struct cadre_group *g)
+{
+    uint64_t word = cdr_load_acquire(&g->p_word);
+
+    while ((word & CDR_WAITED) != 0 && cdr_group_count(g, word) == 0) {
+        if (cdr_cas(&g->p_word, &word, word & ~(uint64_t)CDR_WAITED)) {
+            cdr_group_wake(g);
+            return;
+        }
+    }
+}

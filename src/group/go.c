@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ * Starting tasks: cadre_go and its kin. The common case, a group without limit on the caller's own stack, comes first and
+ * takes no atomic operation; everything else is start(). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "group/group.h"
+#include "sched/chaos.h"
+
+/* What a group's options say about each of its tasks. */
+static uint32_t task_flags(const struct cadre_group *g)
+{
+    uint32_t flags = (g->flags & CADRE_PINNED) != 0 ? CDR_TASK_PINNED : 0;
+
+    return g->stack_size > CDR_STACK_PROMISE ? flags | CDR_TASK_BIG : flags;
+}
+
+/* Whose waiting may help with the group's tasks: see sched/task.h. Pinned tasks are for the pool's threads only. */
+static uint32_t family(struct cadre_group *g, struct cdr_worker *w, bool local)
+{
+    const struct cdr_fiber *fiber = w->fiber;
+    uint32_t known = cdr_load(&g->p_family), fresh;
+
+    if ((g->flags & CADRE_PINNED) != 0)
+        return 0;
+    if (fiber->native && known == 0) {
+        fresh = ((w->id * 4099 + ++w->families) << 8 | 0x100u << 23) & ~CDR_TASK_FLAGS;
+        return cdr_cas(&g->p_family, &known, fresh) ? fresh : known;
+    }
+    if (local && fiber->frame != NULL && known != fiber->frame->family) {
+        cdr_store(&g->p_family, fiber->frame->family);
+        return fiber->frame->family;
+    }
+    return known;
+}
+
+/* ---- refusing ---- */
+
+static int refuse(struct cadre_group *g, const struct cdr_task *task, int code, bool keeps)
+{
+    if (!keeps)
+        cdr_drop_now(g, task);
+    return code;
+}
+
+/* A refusal that counts as the group's error. */
+static int refuse_loudly(struct cadre_group *g, const struct cdr_task *task, int code, bool keeps)
+{
+    if (!keeps)
+        cdr_group_error_add(g, code, CADRE_FROM_START, task->index, NULL);
+    return refuse(g, task, code, keeps);
+}
+
+/* The group has ended or stopped; a context that only cadre_wait ended is renewed. True when the task may start after all. */
+static bool renewed(struct cadre_group *g)
+{
+    bool renew;
+
+    if ((cdr_load(&g->p_state) & CDR_ENDED_BY_WAIT) == 0)
+        return false;
+    cdr_lock(cdr_group_lock_of(g));
+    renew = (g->p_state & CDR_ENDED_BY_WAIT) != 0;
+    if (renew) {
+        cdr_ctx_renew(&g->p_ctx);
+        cdr_store(&g->p_state, g->p_state & ~CDR_ENDED_BY_WAIT);
+    }
+    cdr_unlock(cdr_group_lock_of(g));
+    return !cdr_group_stopped(g);
+}
+
+/* ---- starting ---- */
+
+static uint32_t next_index(struct cadre_group *g, bool local)
+{
+    /* Two counters, so that the owner's needs no atomic operation. Only starts that are concurrent can get the same number. */
+    if (local)
+        return cdr_load(&g->p_begun) + cdr_load(&g->p_foreign);
+    return cdr_add_relaxed(&g->p_foreign, 1u) + cdr_load(&g->p_begun);
+}
+
+/* Is the group limited, by option or by cadre_group_set_limit? */
+static bool is_limited(const struct cadre_group *g) { return g->limit != 0 || cdr_load(&g->p_limit) != 0; }
+
+static int push(struct cadre_group *g, struct cdr_worker *w, const struct cdr_task *task, bool keeps)
+{
+    struct cdr_fiber *fiber = w->fiber;
+
+    if (cdr_likely(cdr_push(w, task) == 0)) {
+        if (cdr_chaos(8))
+            cadre_yield();
+        return 0;
+    }
+    refuse_loudly(g, task, -ENOMEM, keeps);
+    cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
+    return -ENOMEM;
+}
+
+/* keeps: a refused argument stays with the caller, and a refusal is not an error of the group (cadre_try_go). */
+static int start(struct cadre_group *g, struct cdr_task *task, bool keeps)
+{
+    struct cdr_worker *w = cdr_self();
+    bool limited = is_limited(g), local;
+    int admitted;
+
+    if (w == NULL)
+        return refuse_loudly(g, task, -ENOMEM, keeps);
+    if (g->stack_size > CDR_STACK_MAX)
+        return refuse_loudly(g, task, -ENOMEM, keeps);
+    cdr_group_bind(g);
+    if (cdr_group_stopped(g) && !renewed(g)) {
+        if (keeps)
+            return (admitted = cadre_ctx_error(&g->p_ctx)) != 0 ? admitted : -ECANCELED;
+        return refuse(g, task, cdr_group_note_cancel(g), keeps);
+    }
+    local = !limited && cdr_group_is_local(g, w->fiber);
+    task->index = next_index(g, local);
+    task->family |= family(g, w, local) | task_flags(g);
+    if (local) {
+        cdr_store(&g->p_begun, g->p_begun + 1);
+        return push(g, w, task, keeps);
+    }
+    if (!limited) {
+        cdr_group_count_in(g);
+        return push(g, w, task, keeps);
+    }
+    admitted = cdr_group_admit(g, task, w->fiber, !keeps && (g->flags & CADRE_DISCARD_WHEN_FULL) == 0);
+    if (admitted == 0)
+        return push(g, w->fiber->worker == w ? w : cdr_self(), task, keeps);
+    if (admitted == 1)
+        return 0;
+    if (admitted == -EAGAIN)
+        return refuse(g, task, admitted, keeps);
+    if (admitted == -ECANCELED || admitted == -ETIMEDOUT)
+        return refuse(g, task, cdr_group_note_cancel(g), keeps);
+    return refuse_loudly(g, task, admitted, keeps);
+}
+
+static bool valid(const struct cadre_group *g, cadre_fn *fn)
+{
+    return g != NULL && fn != NULL && g->limit >= 0 && g->limit <= CDR_SLOTS_MAX && g->queue >= CADRE_UNBOUNDED;
+}
+
+int cadre_go(struct cadre_group *g, cadre_fn *fn, void *arg)
+{
+    struct cdr_worker *w = cdr_self_or_null();
+    struct cdr_task task = { .fn = fn, .arg = arg, .group = g };
+
+    if (!valid(g, fn))
+        return -EINVAL;
+    /* A group that has only what a group on the stack usually has: see start() for what is skipped. */
+    if (cdr_likely(w != NULL && cdr_group_is_local(g, w->fiber)
+                   && (g->limit | g->p_limit | (int)(g->flags & CADRE_PINNED)) == 0
+                   && g->stack_size <= CDR_STACK_PROMISE && g->parent == NULL && g->p_family != 0
+                   && (uint32_t)cdr_load(&g->p_word) == 0 && cdr_load(&g->p_ctx.p_state) == 0)) {
+        task.index = g->p_begun + cdr_load(&g->p_foreign);
+        task.family = g->p_family;
+        cdr_store(&g->p_begun, g->p_begun + 1);
+        return push(g, w, &task, false);
+    }
+    return start(g, &task, false);
+}
+
+int cadre_try_go(struct cadre_group *g, cadre_fn *fn, void *arg)
+{
+    struct cdr_task task = { .fn = fn, .arg = arg, .group = g };
+
+    return valid(g, fn) ? start(g, &task, true) : -EINVAL;
+}
+
+int cadre_go_copy(struct cadre_group *g, cadre_fn *fn, const void *arg, size_t size)
+{
+    struct cdr_task task = { .fn = fn, .group = g };
+
+    if (!valid(g, fn) || (arg == NULL && size > 0))
+        return -EINVAL;
+    if (size <= sizeof task.arg) { /* the copy is the field itself */
+        task.family = CDR_COPY_INLINE;
+        if (size > 0)
+            memcpy(&task.arg, arg, size);
+        return start(g, &task, false);
+    }
+    task.arg = malloc(size);
+    if (task.arg == NULL) {
+        cdr_group_error_add(g, -ENOMEM, CADRE_FROM_START, 0, NULL);
+        if (g->drop != NULL)
+            g->drop((void *)(uintptr_t)arg);
+        return -ENOMEM;
+    }
+    task.family = CDR_COPY_MALLOC;
+    memcpy(task.arg, arg, size);
+    return start(g, &task, false);
+}

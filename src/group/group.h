@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ * Groups from the inside: how tasks are counted, and how the last one to end finds those who wait.
+ *
+ * p_word, the group's one atomic word:
+ *
+ *     63 ............ 32 | 31 ........ 8 | 7 ..... 0
+ *       shared count     |  slots in use |  flags
+ *
+ * The number of tasks (and holds) that have not ended is
+ *
+ *     p_begun - p_ended + shared        (modulo 2^32)
+ *
+ * p_begun and p_ended are written only by the fiber on whose stack the group lives, with plain stores: it counts there the tasks
+ * that it starts, and those that it runs itself, inside cadre_wait. Everybody else counts in the shared part. So a group that is
+ * filled, run and waited for in one place costs no atomic operation, and a group that is elsewhere (static, malloc'ed, on
+ * another's stack) needs no special care: its address says which case it is.
+ *
+ * Completion. Who waits puts itself into a bucket (wait.c), sets WAITED, and then looks at the count. Who ends a task takes it out
+ * of the count and, in the same compare-and-swap, clears WAITED if that made it zero; it then wakes the bucket, which is not part
+ * of the group, and does not touch the group again: it may live on a stack that is gone. A count that reaches zero
+ * without WAITED being set needs no wake-up: whoever waits later sees the zero.
+ *   - The owner's plain store to p_ended against a foreign waiter: the waiter runs a membarrier after setting WAITED, so the owner
+ *     either sees the flag with its next operation (and then checks, with a fence) or its store is visible to the waiter.
+ *   - A waiter that was woken looks again; tasks started meanwhile make it wait again.
+ *   - The owner adds a task while another waits: the two are concurrent, either order is right.
+ * test/model/group.pml checks this.
+ *
+ * States:   (zeroed) --go--> (busy) --last task ends--> (done) --go--> (busy) …
+ *           busy or done --error, cancel, parent--> stopped: nothing starts, what has not started is dropped; until reset
+ *
+ * Locks: p_lock (limit, backlog, outcome) is taken before a context's or a run queue's; no callback is made under it. */
+#ifndef CADRE_GROUP_GROUP_H
+#define CADRE_GROUP_GROUP_H
+
+#include "group/frame.h"
+#include "sync/waitq.h"
+
+#define CDR_ONE ((uint64_t)1 << 32)
+#define CDR_SLOT ((uint64_t)1 << 8)
+#define CDR_SLOTS_MASK ((uint64_t)0xffffff << 8)
+#define CDR_SLOTS_MAX 0xfffffe
+
+/* Flags in p_word. */
+#define CDR_WAITED 0x01u   /* somebody is in the bucket */
+#define CDR_WANTED 0x02u   /* tasks or starters wait for slots */
+#define CDR_STOPPED 0x04u  /* nothing starts any more */
+#define CDR_DROPPED 0x08u  /* tasks wait to be handed to drop */
+
+/* Flags in p_state. */
+#define CDR_CANCEL_NOTED 0x1u  /* the cancel that kept tasks from running is recorded */
+#define CDR_ENDED_BY_WAIT 0x2u /* the context was ended by cadre_wait and can be renewed */
+#define CDR_QUIET 0x4u         /* cancelled with code 0 */
+
+/* What groups need only with a limit or with dropped tasks; from malloc, freed when the group is done. */
+struct cdr_backlog {
+    struct cdr_batches queued; /* tasks that wait for a slot, oldest first */
+    size_t queued_first;       /* how many of the oldest batch are gone */
+    size_t queued_count;
+    struct cdr_batches dropped;
+    size_t dropped_count;
+    uint32_t blocked; /* tasks of the group that are blocked in cadre_go on the group */
+};
+
+static inline struct cdr_lock *cdr_group_lock_of(struct cadre_group *g) { return (struct cdr_lock *)(void *)&g->p_lock; }
+static inline struct cdr_backlog *cdr_backlog_of(const struct cadre_group *g) { return g->p_backlog; }
+
+/* Tasks and holds that have not ended, given the word. */
+static inline uint32_t cdr_group_count(const struct cadre_group *g, uint64_t word)
+{
+    uint32_t ended = cdr_load_acquire(&g->p_ended);
+
+    return cdr_load(&g->p_begun) - ended + (uint32_t)(word >> 32);
+}
+
+static inline uint32_t cdr_slots(uint64_t word) { return (uint32_t)((word & CDR_SLOTS_MASK) >> 8); }
+
+/* Does the code that runs on fiber count in the group's plain fields? */
+static inline bool cdr_group_is_local(const struct cadre_group *g, const struct cdr_fiber *fiber)
+{
+    return cdr_fiber_holds(fiber, g) && !cdr_rt.no_membarrier;
+}
+
+/* The group's context knows its parent from the first use on. */
+static inline void cdr_group_bind(struct cadre_group *g)
+{
+    if (cdr_load(&g->p_ctx.parent) != g->parent)
+        cdr_store(&g->p_ctx.parent, g->parent);
+}
+
+/* Will nothing start any more? */
+static inline bool cdr_group_stopped(struct cadre_group *g)
+{
+    if (cdr_likely(cdr_load(&g->p_ctx.parent) == NULL))
+        return (cdr_load(&g->p_word) & CDR_STOPPED) != 0 || cdr_load(&g->p_ctx.p_state) != 0;
+    return (cdr_load(&g->p_word) & CDR_STOPPED) != 0 || cadre_ctx_error(&g->p_ctx) != 0;
+}
+
+/* ---- counting (count.c) ---- */
+
+void cdr_group_count_in(struct cadre_group *g);
+
+/* A task or hold ends; with a slot or without. The group may be gone afterwards. */
+void cdr_group_end(struct cadre_group *g, struct cdr_fiber *fiber, bool slot);
+
+/* The count may have become zero by a plain store: wake those who wait, if so. The group must not be gone. */
+void cdr_group_check(struct cadre_group *g);
+
+/* Wake everybody in the group's bucket; uses the address only (wait.c). */
+void cdr_group_wake(const struct cadre_group *g);
+
+/* ---- limits (limit.c) ---- */
+
+/* Find room for a task: 0 it has a slot, 1 it is queued or was started by whoever made room, or a negative error. */
+int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fiber *fiber, bool may_wait);
+
+/* p_lock is held: start what waits as far as there are slots, and clear WANTED when nothing is left waiting. `leaving` tasks
+ * without slots are about to end. */
+void cdr_group_dispatch(struct cadre_group *g, struct cdr_worker *w, uint32_t leaving);
+
+/* The group has stopped: turn the queue into dropped tasks, send starters away. */
+void cdr_group_purge(struct cadre_group *g);
+
+/* The backlog, made when it is needed; NULL without memory. p_lock is held. */
+struct cdr_backlog *cdr_backlog_need(struct cadre_group *g);
+
+/* ---- tasks that will not run (drop.c) ---- */
+
+/* The task is counted and will not run: see that drop gets it, in its turn. */
+void cdr_group_drop(struct cadre_group *g, struct cdr_fiber *fiber, const struct cdr_task *task);
+
+/* p_lock is held: keep the task for drop. False without memory. */
+bool cdr_drop_keep(struct cadre_group *g, const struct cdr_task *task);
+
+/* End a task while others are kept to be dropped (`ending`), or only look: when those are all that is left, drop them and end
+ * them. False, and nothing was ended, when none are kept. */
+bool cdr_drop_finish(struct cadre_group *g, bool ending, bool local);
+
+/* Hand the argument over, now. */
+void cdr_drop_now(struct cadre_group *g, const struct cdr_task *task);
+
+/* ---- outcome (outcome.c) ---- */
+
+/* A task returned `code`; frame says what it had to say. Called while the task still counts. */
+void cdr_group_ended_with(struct cadre_group *g, const struct cdr_frame *frame, int code);
+
+/* A hold was released with a code other than 0. */
+void cdr_group_released_with(struct cadre_group *g, int code);
+
+/* An error that no task returned. The second form is for when p_lock is held. */
+void cdr_group_error_add(struct cadre_group *g, int code, enum cadre_origin origin, uint32_t index, const char *message);
+void cdr_group_error_add_locked(struct cadre_group *g, int code, enum cadre_origin origin, uint32_t index, const char *message);
+
+/* Something did not run because the group had ended: record that, once. Returns the code for cadre_go. */
+int cdr_group_note_cancel(struct cadre_group *g);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ * Running a task, from its first instruction to the group's count: the frame, the call, deferred calls, the outcome. */
+#include <stdlib.h>
+
+#include "group/group.h"
+
+static void run_deferred(struct cdr_frame *frame)
+{
+    struct cdr_deferred *deferred;
+
+    frame->over = true;
+    while ((deferred = frame->deferred) != NULL) {
+        frame->deferred = deferred->next;
+        deferred->fn(deferred->arg);
+        free(deferred);
+    }
+}
+
+/* The code that a task that panicked ends with. */
+static int ended_how(const struct cdr_frame *frame, int code) { return frame->panicked ? frame->failed_code : code; }
+
+void cdr_task_run(struct cdr_fiber *fiber, const struct cdr_task *accepted)
+{
+    struct cdr_task task = *accepted;
+    struct cadre_group *g = task.group;
+    void *arg = (task.family & CDR_COPY_INLINE) != 0 ? &task.arg : task.arg;
+    unsigned pins = fiber->pins;
+    struct cdr_frame frame;
+    int code;
+
+    if (cdr_unlikely(cdr_group_stopped(g))) {
+        cdr_group_drop(g, fiber, &task);
+        return;
+    }
+    frame.below = fiber->frame;
+    frame.group = g;
+    frame.index = task.index;
+    frame.family = cdr_task_family(&task);
+    frame.deferred = NULL;
+    frame.failed_code = 0;
+    frame.panicked = frame.over = false;
+    frame.record = 0;
+    frame.name[0] = 0;
+    fiber->frame = &frame;
+    if (cdr_unlikely((task.family & CDR_TASK_PINNED) != 0))
+        fiber->pins++;
+    code = cdr_call(&frame.landing, task.fn, &g->p_ctx, arg);
+    if (cdr_unlikely(frame.deferred != NULL))
+        run_deferred(&frame);
+    fiber->pins = pins;
+    fiber->frame = frame.below;
+    if (cdr_unlikely((task.family & CDR_COPY_MALLOC) != 0))
+        free(task.arg);
+    if (cdr_unlikely(code != 0 || frame.panicked))
+        cdr_group_ended_with(g, &frame, ended_how(&frame, code));
+    cdr_group_end(g, fiber, (task.family & CDR_TASK_SLOT) != 0);
+}
+
+void cdr_task_refuse(struct cdr_fiber *fiber, const struct cdr_task *task, int error)
+{
+    struct cadre_group *g = task->group;
+
+    cdr_group_error_add(g, error, CADRE_FROM_START, task->index, NULL);
+    cdr_drop_now(g, task);
+    cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
+}
+
+size_t cdr_task_stack(const struct cdr_task *task) { return task->group->stack_size; }

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ * cadre_wait: run what is there, help, and sleep until the group's count is zero. group.h explains how the end is noticed.
+ *
+ * Who sleeps lies in a bucket, chosen by the group's address, so that the one who wakes need not touch the group. A bucket's
+ * lock is taken after a group's and before a run queue's. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "group/group.h"
+#include "sched/chaos.h"
+
+#define BUCKETS 256
+
+/* Somebody who waits for a group, on the stack of the call. */
+struct sleeper {
+    struct cdr_node node;
+    const struct cadre_group *group;
+    struct cdr_block block;
+};
+
+static struct bucket {
+    CDR_OWN_LINE struct cdr_lock lock;
+    struct cdr_node *sleepers;
+} buckets[BUCKETS];
+
+static struct bucket *bucket_of(const struct cadre_group *g)
+{
+    return &buckets[((uintptr_t)g >> 4) * 0x9e3779b97f4a7c15u >> 56];
+}
+
+void cdr_group_wake(const struct cadre_group *g)
+{
+    struct bucket *bucket = bucket_of(g);
+    struct cdr_node *keep = NULL, *node;
+
+    cdr_lock(&bucket->lock);
+    while ((node = cdr_list_take(&bucket->sleepers)) != NULL) {
+        struct sleeper *sleeper = cdr_container_of(node, struct sleeper, node);
+
+        if (sleeper->group != g)
+            cdr_list_append(&keep, node);
+        else if (cdr_wait_claim(&sleeper->block.wait))
+            cdr_wait_finish(&sleeper->block.wait, CDR_WOKEN);
+    }
+    bucket->sleepers = keep;
+    cdr_unlock(&bucket->lock);
+}
+
+/* The exact count for the owner; for others, exact as soon as the owner knows that somebody waits. */
+static bool is_done(void *arg)
+{
+    const struct cadre_group *g = arg;
+
+    return cdr_group_count(g, cdr_load_acquire(&g->p_word)) == 0;
+}
+
+/* Run the group's tasks that lie on top of the worker's deque on the waiter's own stack, as long as there is enough of it. */
+static void run_own(struct cadre_group *g, struct cdr_fiber *fiber)
+{
+    size_t need = g->stack_size > CDR_STACK_PROMISE ? g->stack_size : CDR_STACK_PROMISE;
+    struct cdr_task task;
+    int saved;
+
+    if (fiber->native || cdr_fiber_room(fiber) < need)
+        return;
+    if ((g->flags & CADRE_PINNED) != 0 && !fiber->worker->pool)
+        return;
+    saved = errno;
+    while (cdr_deque_pop(&fiber->worker->deque, &task, g, 0)) {
+        cdr_chaos_point();
+        cdr_task_run(fiber, &task);
+    }
+    errno = saved;
+}
+
+static bool is_within(const struct cadre_group *g, const struct cdr_fiber *fiber)
+{
+    for (const struct cdr_frame *frame = fiber->frame; frame != NULL; frame = frame->below)
+        if (frame->group == g)
+            return true;
+    return false;
+}
+
+/* Sleep until somebody finds the count zero, or the group's context ends while tasks wait for slots. */
+static void sleep_until_done(struct cadre_group *g, struct cdr_fiber *fiber)
+{
+    struct bucket *bucket = bucket_of(g);
+    bool limited = g->limit != 0 || cdr_load(&g->p_limit) != 0;
+    struct sleeper sleeper = { .group = g };
+    enum cdr_reason reason;
+
+    if (cdr_block_enter(&sleeper.block, fiber, limited && !cdr_group_stopped(g) ? &g->p_ctx : NULL) != 0) {
+        cdr_group_purge(g);
+        return;
+    }
+    cdr_lock(&bucket->lock);
+    cdr_list_append(&bucket->sleepers, &sleeper.node);
+    cdr_unlock(&bucket->lock);
+    cdr_or(&g->p_word, (uint64_t)CDR_WAITED);
+    if (!cdr_group_is_local(g, fiber) && !cdr_rt.no_membarrier)
+        cdr_membarrier(); /* pairs with the compiler barriers of the owner's plain counting */
+    cdr_group_check(g);
+    reason = cdr_block_park(&sleeper.block, INT64_MAX);
+    cdr_lock(&bucket->lock);
+    if (cdr_linked(&sleeper.node))
+        cdr_list_remove(&bucket->sleepers, &sleeper.node);
+    cdr_unlock(&bucket->lock);
+    cdr_block_leave(&sleeper.block);
+    if (reason == CDR_WOKEN_BY_CANCEL || reason == CDR_WOKEN_BY_TIMER)
+        cdr_group_purge(g);
+}
+
+/* The group is done: what is left to do before its owner may take it away. */
+static void tidy(struct cadre_group *g)
+{
+    struct cdr_backlog *backlog;
+
+    if (g->p_backlog != NULL) {
+        cdr_lock(cdr_group_lock_of(g));
+        backlog = cdr_backlog_of(g);
+        if (backlog != NULL && is_done(g) && g->p_starters == NULL && backlog->blocked == 0
+            && backlog->queued_count == 0 && backlog->dropped_count == 0) {
+            if (backlog->queued.oldest != NULL)
+                cdr_batch_put(cdr_batches_take_oldest(&backlog->queued));
+            g->p_backlog = NULL;
+            free(backlog);
+        }
+        cdr_unlock(cdr_group_lock_of(g));
+    }
+    if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0 && cadre_ctx_error(&g->p_ctx) == 0
+        && cdr_ctx_end(&g->p_ctx, -ECANCELED, CADRE_FROM_CANCEL, 0)) {
+        cdr_lock(cdr_group_lock_of(g));
+        cdr_store(&g->p_state, g->p_state | CDR_ENDED_BY_WAIT);
+        cdr_unlock(cdr_group_lock_of(g));
+    }
+}
+
+/* The code for the waiter; when it is a task that returns it, the message goes along. */
+static int answer(struct cadre_group *g, const struct cdr_fiber *fiber)
+{
+    int code = cdr_load(&g->p_code);
+
+    if (code != 0 && fiber->frame != NULL && g->p_note != 0) {
+        fiber->frame->failed_code = code;
+        fiber->frame->record = g->p_note;
+    }
+    return code;
+}
+
+int cadre_wait(struct cadre_group *g)
+{
+    struct cdr_worker *w;
+    struct cdr_fiber *fiber;
+
+    if (g == NULL)
+        return -EINVAL;
+    w = cdr_self();
+    if (w == NULL)
+        return is_done(g) ? cdr_load(&g->p_code) : -ENOMEM;
+    fiber = w->fiber;
+    if (cdr_unlikely(fiber->frame != NULL && fiber->frame->group == g))
+        return -EDEADLK;
+    run_own(g, fiber);
+    while (!is_done(g)) {
+        if (is_within(g, fiber))
+            return -EDEADLK;
+        if (fiber->native)
+            cdr_help(w, cdr_load(&g->p_family), is_done, g);
+        if (!is_done(g))
+            sleep_until_done(g, fiber);
+        run_own(g, fiber);
+    }
+    tidy(g);
+    return answer(g, fiber);
+}

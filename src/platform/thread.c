@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ * The library's own threads: detached, with every signal blocked from their first instruction on. */
+#define _GNU_SOURCE 1
+#include "platform/os.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Tasks run on stacks of their own, so a thread needs little; the room is for signal frames and libc's thread-local data. */
+#define STACK_ROOM (256u << 10)
+
+/* From cdr_thread_start to the thread, which frees it. */
+struct start {
+    void (*fn)(void *arg);
+    void *arg;
+    char name[16]; /* the kernel keeps no more */
+};
+
+static void *run(void *p)
+{
+    struct start start = *(struct start *)p;
+
+    free(p);
+    pthread_setname_np(pthread_self(), start.name); /* by itself: a detached thread may be gone before others name it */
+    start.fn(start.arg);
+    return NULL;
+}
+
+static int create(struct start *start, size_t stack_size)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    int error = pthread_attr_init(&attr);
+
+    if (error != 0)
+        return error;
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (stack_size != 0)
+        error = pthread_attr_setstacksize(&attr, stack_size);
+    if (error == 0)
+        error = pthread_create(&thread, &attr, run, start);
+    pthread_attr_destroy(&attr);
+    return error;
+}
+
+int cdr_thread_start(void (*fn)(void *arg), void *arg, const char *name)
+{
+    int saved = errno, error;
+    struct start *start = malloc(sizeof *start);
+    sigset_t all, before;
+
+    if (start == NULL) {
+        errno = saved;
+        return -ENOMEM;
+    }
+    *start = (struct start){ .fn = fn, .arg = arg };
+    snprintf(start->name, sizeof start->name, "%s", name);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the new thread inherits it */
+    error = create(start, (size_t)PTHREAD_STACK_MIN + STACK_ROOM);
+    if (error == EINVAL)
+        error = create(start, 0); /* a program whose thread-local data alone are larger */
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0)
+        free(start);
+    errno = saved;
+    return -error;
+}
+
+void cdr_thread_stack(uintptr_t *low, uintptr_t *high)
+{
+    int saved = errno;
+    pthread_attr_t attr;
+    void *base = NULL;
+    size_t size = 0;
+
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        if (pthread_attr_getstack(&attr, &base, &size) != 0)
+            base = NULL, size = 0;
+        pthread_attr_destroy(&attr);
+    }
+    *low = (uintptr_t)base;
+    *high = (uintptr_t)base + size;
+    errno = saved;
+}

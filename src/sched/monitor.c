@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ * The monitor: a thread that looks now and then whether work is stuck while others could do it. It sees what wakes nobody by
+ * itself: tasks in the private part of a worker that computes or sits in the kernel, a fiber in the slot of such a worker, timers
+ * that nobody fires, a token held by a thread that is elsewhere.
+ *
+ * It looks often after something happened and ever less often then; when nothing is left to look after it dozes, and an idle
+ * process uses no CPU time. Dozing off must not miss a task: pushes do not fence. So it stores 0 into every deque's limit, runs a
+ * membarrier and looks once more: a push before the barrier is seen here, one after it finds the 0 and wakes the monitor.
+ * Without membarrier every push takes the slow path, which fences. test/model/parking.pml has this. */
+#include "base/check.h"
+#include "sched/chaos.h"
+#include "sched/worker.h"
+
+#define SHORTEST ((int64_t)100 * 1000)
+#define LONGEST ((int64_t)5 * 1000 * 1000)
+#define LATE ((int64_t)500 * 1000) /* a timer that is overdue by so much has been missed by its worker */
+#define QUIET_LOOKS 4              /* so many looks in a row without any work before dozing */
+
+static struct cdr_worker *worker_at(uint32_t i) { return cdr_load_acquire(&cdr_rt.workers[i]); }
+
+/* Tasks that stay in the deque over several looks are not about to be run by their owner. */
+static bool tasks_stay(struct cdr_worker *w)
+{
+    for (int i = 0; i < 16; i++) {
+        if (cdr_deque_empty(&w->deque))
+            return false;
+        for (int j = 0; j < 8; j++)
+            cdr_spin_hint();
+    }
+    return true;
+}
+
+/* A fiber that has been in the slot since the last look, while its worker took no decision, goes to everybody. */
+static bool free_slot(struct cdr_worker *w)
+{
+    struct cdr_fiber *fiber;
+    uint32_t picks = cdr_load(&w->picks);
+    bool stuck = picks == w->seen_picks && cdr_load(&w->slot) != NULL;
+
+    w->seen_picks = picks;
+    if (!stuck || (fiber = cdr_exchange(&w->slot, (struct cdr_fiber *)NULL)) == NULL)
+        return false;
+    cdr_inject(fiber);
+    return true;
+}
+
+static bool look_after(struct cdr_worker *w, int64_t now)
+{
+    bool work = free_slot(w);
+
+    if (cdr_load(&w->timers.next) < now - LATE)
+        work |= cdr_timers_fire(&w->timers, now);
+    if (cdr_load(&w->ready.count) != 0)
+        work = true;
+    if (tasks_stay(w)) {
+        cdr_deque_request(&w->deque);
+        work = true;
+    }
+    return work;
+}
+
+/* Take the token of an adopted thread that runs code of its own. */
+static bool retake(struct cdr_worker *w, bool at_once)
+{
+    uint32_t helps = cdr_load(&w->helps), outside = CDR_TOKEN_OUTSIDE;
+    bool away = helps == w->seen_helps || at_once;
+
+    w->seen_helps = helps;
+    if (w->pool || !away || !cdr_cas(&w->token, &outside, (uint32_t)CDR_TOKEN_NONE))
+        return false;
+    cdr_lock(&cdr_rt.idle_lock);
+    cdr_store(&cdr_rt.tokens, cdr_rt.tokens + 1);
+    cdr_unlock(&cdr_rt.idle_lock);
+    return true;
+}
+
+/* One look at everything. Returns whether there was any work. */
+static bool look(void)
+{
+    uint32_t count = cdr_load_acquire(&cdr_rt.count);
+    int64_t now = cdr_now();
+    bool work = cdr_load(&cdr_rt.injected_any) != 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        if (worker_at(i) != NULL)
+            work |= look_after(worker_at(i), now);
+    if (!work)
+        return false;
+    for (uint32_t i = 0; i < count && cdr_load(&cdr_rt.tokens) <= 0; i++)
+        if (worker_at(i) != NULL)
+            retake(worker_at(i), false);
+    cdr_wake_one();
+    return true;
+}
+
+/* Is everybody parked, with nothing left to do? */
+static bool all_quiet(void)
+{
+    uint32_t count = cdr_load_acquire(&cdr_rt.count);
+
+    if (cdr_load(&cdr_rt.injected_any) != 0 || cdr_load(&cdr_rt.idle_count) != (uint32_t)cdr_rt.target)
+        return false;
+    for (uint32_t i = 0; i < count; i++) {
+        struct cdr_worker *w = worker_at(i);
+
+        if (w != NULL && (!cdr_deque_empty(&w->deque) || cdr_load(&w->ready.count) != 0 || cdr_load(&w->slot) != NULL
+                          || cdr_load(&w->token) == CDR_TOKEN_INSIDE))
+            return false;
+    }
+    return true;
+}
+
+static void doze(void)
+{
+    uint32_t count = cdr_load_acquire(&cdr_rt.count);
+    uint32_t word = cdr_load(&cdr_rt.monitor_word);
+
+    if (!all_quiet())
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        if (worker_at(i) != NULL)
+            retake(worker_at(i), true);
+    cdr_store_seq(&cdr_rt.dormant, 1u);
+    for (uint32_t i = 0; i < count; i++)
+        if (worker_at(i) != NULL)
+            cdr_deque_request(&worker_at(i)->deque);
+    if (!cdr_rt.no_membarrier)
+        cdr_membarrier(); /* pairs with the compiler barrier in cdr_deque_push */
+    cdr_fence_seq();
+    if (all_quiet())
+        while (cdr_load_seq(&cdr_rt.dormant) != 0)
+            cdr_futex_wait(&cdr_rt.monitor_word, word, INT64_MAX);
+    cdr_store_seq(&cdr_rt.dormant, 0u);
+}
+
+void cdr_monitor_wake(void)
+{
+    if (cdr_exchange_seq(&cdr_rt.dormant, 0u) == 0)
+        return;
+    cdr_add_seq(&cdr_rt.monitor_word, 1u);
+    cdr_futex_wake(&cdr_rt.monitor_word, 1);
+}
+
+static void monitor(void *unused)
+{
+    int64_t pause = SHORTEST;
+    int quiet = 0;
+
+    (void)unused;
+    for (;;) {
+        cdr_futex_wait(&cdr_rt.monitor_word, cdr_load(&cdr_rt.monitor_word), cdr_now() + pause);
+        if (look()) {
+            pause = SHORTEST;
+            quiet = 0;
+            continue;
+        }
+        pause = pause * 2 < LONGEST ? pause * 2 : LONGEST;
+        if (++quiet >= QUIET_LOOKS && pause == LONGEST) {
+            doze();
+            pause = SHORTEST;
+            quiet = 0;
+        }
+    }
+}
+
+int cdr_monitor_start(void) { return cdr_thread_start(monitor, NULL, "cadre-monitor"); }

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT
+ * The runtime's beginning and ends: starting the pool, adopting plain threads and letting them go, fork. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "sched/worker.h"
+
+struct cdr_runtime cdr_rt;
+__thread struct cdr_worker *cdr_self_tls __attribute__((tls_model("initial-exec")));
+
+static pthread_key_t exit_key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Memory is short where nobody can be told: try again later. */
+static void pause_a_little(void)
+{
+    uint32_t word = 0;
+
+    cdr_futex_wait(&word, 0, cdr_now() + 1000000);
+}
+
+/* ---- workers ---- */
+
+static struct cdr_worker *new_worker(void)
+{
+    size_t size = (sizeof(struct cdr_worker) + 4095) & ~(size_t)4095;
+    struct cdr_worker *w = cdr_map(size);
+
+    if (w == NULL)
+        return NULL;
+    if (cdr_deque_init(&w->deque, cdr_rt.no_membarrier) < 0) {
+        cdr_unmap(w, size);
+        return NULL;
+    }
+    cdr_note_root(w, size);
+    cdr_timer_shard_init(&w->timers);
+    return w;
+}
+
+/* A worker that thieves can see. start_lock is held. */
+static struct cdr_worker *register_worker(bool pool)
+{
+    struct cdr_worker *w = NULL;
+    uint32_t at;
+
+    for (at = 0; at < cdr_rt.count && !pool; at++)
+        if (cdr_rt.workers[at]->retired)
+            break;
+    if (!pool && at < cdr_rt.count) {
+        w = cdr_rt.workers[at];
+        w->retired = false;
+        return w;
+    }
+    if (cdr_rt.count == CDR_WORKERS_MAX || (w = new_worker()) == NULL)
+        return NULL;
+    w->pool = pool;
+    w->id = cdr_rt.count;
+    w->random = (w->id + 1) * 0x9e3779b97f4a7c15u;
+    cdr_store_release(&cdr_rt.workers[cdr_rt.count], w); /* pairs with the acquire of those who scan */
+    cdr_store_release(&cdr_rt.count, cdr_rt.count + 1);
+    return w;
+}
+
+static void set_native(struct cdr_worker *w)
+{
+    struct cdr_fiber *native = &w->native;
+
+    memset(native, 0, sizeof *native);
+    native->native = true;
+    native->worker = native->home = w;
+    cdr_thread_stack(&native->low, &native->high);
+    cdr_note_stack_native(&native->note);
+    w->fiber = native;
+    cdr_self_tls = w;
+}
+
+/* ---- adopted threads ---- */
+
+static void leave(void *arg)
+{
+    struct cdr_worker *w = arg;
+    struct cdr_batches left = { 0 };
+
+    while (!cdr_deque_drain(&w->deque, &left))
+        pause_a_little();
+    if (left.oldest != NULL)
+        cdr_inject_tasks(&left);
+    cdr_thread_sleeps(w);
+    if (w->helper != NULL) {
+        cdr_fiber_put(NULL, w->helper);
+        w->helper = NULL;
+    }
+    cdr_self_tls = NULL;
+    cdr_lock(&cdr_rt.start_lock);
+    w->retired = true;
+    cdr_unlock(&cdr_rt.start_lock);
+}
+
+/* The pools of fibers and batches outlive the fork, so they must be whole. */
+static void pools_lock(void)
+{
+    cdr_fiber_pools_lock();
+    cdr_batch_cache_lock();
+}
+
+static void pools_unlock(void)
+{
+    cdr_batch_cache_unlock();
+    cdr_fiber_pools_unlock();
+}
+
+/* After fork(2) the child has one thread and none of the runtime's: it starts anew when it is needed. What the parent's tasks
+ * hold is abandoned. */
+static void in_child(void)
+{
+    pools_unlock();
+    memset(&cdr_rt, 0, sizeof cdr_rt);
+    cdr_self_tls = NULL;
+    pthread_setspecific(exit_key, NULL);
+}
+
+static void init_once(void)
+{
+    pthread_key_create(&exit_key, leave);
+    pthread_atfork(pools_lock, pools_unlock, in_child);
+}
+
+struct cdr_worker *cdr_adopt(void)
+{
+    int saved = errno;
+    struct cdr_worker *w;
+
+    pthread_once(&once, init_once);
+    if (!cdr_started() && cdr_start() < 0) {
+        errno = saved;
+        return NULL;
+    }
+    cdr_lock(&cdr_rt.start_lock);
+    w = register_worker(false);
+    cdr_unlock(&cdr_rt.start_lock);
+    if (w != NULL) {
+        set_native(w);
+        pthread_setspecific(exit_key, w);
+    }
+    errno = saved;
+    return w;
+}
+
+/* ---- the pool ---- */
+
+static void pool_thread(void *arg)
+{
+    struct cdr_worker *w = arg;
+    struct cdr_fiber *fiber;
+
+    set_native(w);
+    while ((fiber = cdr_fiber_get(&w->fibers, 0, cdr_fiber_main)) == NULL)
+        pause_a_little();
+    cdr_switch(&w->native, fiber, NULL, NULL, false);
+    __builtin_unreachable();
+}
+
+static int worker_target(void)
+{
+    const char *text = getenv("CADRE_WORKERS");
+    char *end = NULL;
+    long n = text != NULL ? strtol(text, &end, 10) : 0;
+
+    if (text == NULL || end == text || *end != 0 || n < 1)
+        return cdr_cpu_count();
+    return n < 1024 ? (int)n : 1024;
+}
+
+/* start_lock is held. Threads start with a token, and give it back as they find nothing to do. */
+static int start_pool(void)
+{
+    int target = worker_target(), started = 0;
+
+    cdr_rt.no_membarrier = !cdr_membarrier_init();
+    if (!cdr_rt.monitored && cdr_monitor_start() < 0)
+        return -EAGAIN;
+    cdr_rt.monitored = true;
+    for (int i = 0; i < target; i++) {
+        struct cdr_worker *w = register_worker(true);
+
+        if (w == NULL)
+            break;
+        if (cdr_thread_start(pool_thread, w, "cadre-worker") < 0) {
+            w->pool = false; /* serves as an adopted thread's, later */
+            w->retired = true;
+            break;
+        }
+        started++;
+    }
+    if (started == 0)
+        return -EAGAIN;
+    cdr_store_release(&cdr_rt.target, started);
+    return 0;
+}
+
+int cdr_start(void)
+{
+    int rc = 0;
+
+    cdr_lock(&cdr_rt.start_lock);
+    if (cdr_rt.state == 0) {
+        rc = start_pool();
+        if (rc == 0)
+            cdr_store_release(&cdr_rt.state, 1u);
+    }
+    cdr_unlock(&cdr_rt.start_lock);
+    return rc;
+}

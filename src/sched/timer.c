@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ * Timer shards. Lock order: a shard's lock is taken before a run queue's and never with another shard's. */
+#include "sched/timer.h"
+
+void cdr_timer_shard_init(struct cdr_timer_shard *shard) { shard->next = INT64_MAX; }
+
+static void publish(struct cdr_timer_shard *shard)
+{
+    struct cdr_heap_node *first = cdr_heap_min(&shard->heap);
+
+    cdr_store_seq(&shard->next, first != NULL ? first->time : INT64_MAX);
+}
+
+bool cdr_timer_start(struct cdr_timer *timer, struct cdr_timer_shard *shard, int64_t when)
+{
+    bool first;
+
+    timer->shard = shard;
+    timer->node.time = when;
+    cdr_lock(&shard->lock);
+    timer->armed = true;
+    cdr_heap_insert(&shard->heap, &timer->node);
+    first = cdr_heap_min(&shard->heap) == &timer->node;
+    if (first)
+        publish(shard);
+    cdr_unlock(&shard->lock);
+    return first;
+}
+
+void cdr_timer_stop(struct cdr_timer *timer)
+{
+    struct cdr_timer_shard *shard = timer->shard;
+
+    if (shard == NULL)
+        return;
+    cdr_lock(&shard->lock);
+    if (timer->armed) {
+        cdr_heap_remove(&shard->heap, &timer->node);
+        timer->armed = false;
+        publish(shard);
+    }
+    cdr_unlock(&shard->lock);
+    timer->shard = NULL;
+}
+
+bool cdr_timers_fire(struct cdr_timer_shard *shard, int64_t now)
+{
+    struct cdr_heap_node *later = NULL; /* whose `after` is to be called, linked by next */
+    bool fired = false;
+
+    if (cdr_load_acquire(&shard->next) > now)
+        return false;
+    cdr_lock(&shard->lock);
+    for (struct cdr_heap_node *node; (node = cdr_heap_min(&shard->heap)) != NULL && node->time <= now;) {
+        struct cdr_timer *timer = cdr_container_of(node, struct cdr_timer, node);
+
+        cdr_heap_remove(&shard->heap, node);
+        timer->armed = false;
+        fired = true;
+        if (timer->fire(timer)) {
+            node->next = later;
+            later = node;
+        }
+    }
+    publish(shard);
+    cdr_unlock(&shard->lock);
+    while (later != NULL) {
+        struct cdr_timer *timer = cdr_container_of(later, struct cdr_timer, node);
+
+        later = later->next;
+        timer->after(timer);
+    }
+    return fired;
+}
