@@ -3,6 +3,8 @@
 #include "base/check.h"
 #include "group/group.h"
 
+#define FLAGS (CDR_SLOT - 1)
+
 void cdr_group_count_in(struct cadre_group *g) { cdr_add(&g->p_word, CDR_ONE); }
 
 /* Others wait for slots: give back ours, and start whom that lets start, while the task still counts. Those that are still waiting
@@ -29,8 +31,17 @@ static bool hand_on(struct cadre_group *g, struct cdr_fiber *fiber, bool slot, b
     return left;
 }
 
-/* The owner's end of a task that it ran itself: a plain store, and a look at the flags. */
-static void end_local(struct cadre_group *g, struct cdr_fiber *fiber)
+/* The owner has counted an end by a plain store and there are flags: it may have been what others wait for. */
+static __attribute__((cold, noinline)) void flags_seen(struct cadre_group *g)
+{
+    cdr_fence_seq();
+    if ((cdr_load(&g->p_word) & CDR_DROPPED) != 0)
+        cdr_drop_finish(g, false, true);
+    cdr_group_check(g);
+}
+
+/* The owner's end of a task that it ran itself, when a flag is set or comes to be. */
+static __attribute__((cold, noinline)) void end_local_slow(struct cadre_group *g, struct cdr_fiber *fiber)
 {
     uint64_t word = cdr_load(&g->p_word);
 
@@ -39,24 +50,14 @@ static void end_local(struct cadre_group *g, struct cdr_fiber *fiber)
     if (cdr_unlikely((word & CDR_DROPPED) != 0) && cdr_drop_finish(g, true, true))
         return;
     cdr_store_release(&g->p_ended, g->p_ended + 1);
-    cdr_compiler_barrier(); /* pairs with the membarrier of a foreign waiter or dropper */
-    if (cdr_unlikely((cdr_load(&g->p_word) & (CDR_WAITED | CDR_DROPPED)) != 0)) {
-        cdr_fence_seq();
-        if ((cdr_load(&g->p_word) & CDR_DROPPED) != 0)
-            cdr_drop_finish(g, false, true);
-        cdr_group_check(g);
-    }
+    flags_seen(g);
 }
 
-void cdr_group_end(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
+static void end_shared(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
 {
     bool handed = false;
     uint64_t word, next;
 
-    if (!slot && cdr_group_is_local(g, fiber)) {
-        end_local(g, fiber);
-        return;
-    }
     word = cdr_load(&g->p_word);
     do {
         if (cdr_unlikely((word & CDR_WANTED) != 0 && !handed)) {
@@ -80,6 +81,22 @@ void cdr_group_end(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
     } while (!cdr_cas(&g->p_word, &word, next));
     if (cdr_unlikely(((word ^ next) & CDR_WAITED) != 0))
         cdr_group_wake(g); /* the group may be gone: only its address counts */
+}
+
+void cdr_group_end(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
+{
+    if (cdr_likely(!slot && cdr_group_is_local(g, fiber))) {
+        if (cdr_unlikely((cdr_load(&g->p_word) & FLAGS) != 0)) {
+            end_local_slow(g, fiber);
+            return;
+        }
+        cdr_store_release(&g->p_ended, g->p_ended + 1);
+        cdr_compiler_barrier(); /* pairs with the membarrier of a foreign waiter or dropper */
+        if (cdr_unlikely((cdr_load(&g->p_word) & (CDR_WAITED | CDR_DROPPED)) != 0))
+            flags_seen(g);
+        return;
+    }
+    end_shared(g, fiber, slot);
 }
 
 void cdr_group_check(struct cadre_group *g)

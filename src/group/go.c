@@ -63,7 +63,7 @@ static bool renewed(struct cadre_group *g)
     renew = (g->p_state & CDR_ENDED_BY_WAIT) != 0;
     if (renew) {
         cdr_ctx_renew(&g->p_ctx);
-        cdr_store(&g->p_state, g->p_state & ~CDR_ENDED_BY_WAIT);
+        cdr_and(&g->p_state, ~CDR_ENDED_BY_WAIT);
     }
     cdr_unlock(cdr_group_lock_of(g));
     return !cdr_group_stopped(g);
@@ -82,18 +82,21 @@ static uint32_t next_index(struct cadre_group *g, bool local)
 /* Is the group limited, by option or by cadre_group_set_limit? */
 static bool is_limited(const struct cadre_group *g) { return g->limit != 0 || cdr_load(&g->p_limit) != 0; }
 
-static int push(struct cadre_group *g, struct cdr_worker *w, const struct cdr_task *task, bool keeps)
+static __attribute__((cold, noinline)) int push_failed(struct cadre_group *g, struct cdr_fiber *fiber, struct cdr_task *task,
+                                                       bool keeps)
 {
-    struct cdr_fiber *fiber = w->fiber;
-
-    if (cdr_likely(cdr_push(w, task) == 0)) {
-        if (cdr_chaos(8))
-            cadre_yield();
-        return 0;
-    }
     refuse_loudly(g, task, -ENOMEM, keeps);
     cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
     return -ENOMEM;
+}
+
+static int push(struct cadre_group *g, struct cdr_worker *w, struct cdr_task *task, bool keeps)
+{
+    if (cdr_push(w, *task) < 0)
+        return push_failed(g, w->fiber, task, keeps);
+    if (cdr_chaos(8))
+        cadre_yield();
+    return 0;
 }
 
 /* keeps: a refused argument stays with the caller, and a refusal is not an error of the group (cadre_try_go). */
@@ -141,24 +144,38 @@ static bool valid(const struct cadre_group *g, cadre_fn *fn)
     return g != NULL && fn != NULL && g->limit >= 0 && g->limit <= CDR_SLOTS_MAX && g->queue >= CADRE_UNBOUNDED;
 }
 
+/* A group like most: on the caller's stack, with nothing set that start() would have to look at. */
+static inline bool is_plain(const struct cadre_group *g, const struct cdr_worker *w)
+{
+    return w != NULL && (w->fiber->frame != NULL || g->p_family != 0) && cdr_group_is_local(g, w->fiber) && (g->limit | g->queue | g->p_limit | (int)g->flags) == 0
+           && g->parent == NULL && g->stack_size == 0 && (uint32_t)cdr_load(&g->p_word) == 0 && cdr_load(&g->p_ctx.p_state) == 0;
+}
+
+/* cadre_go for everything else, out of its way. */
+static __attribute__((noinline)) int go_slow(struct cadre_group *g, cadre_fn *fn, void *arg)
+{
+    struct cdr_task task = { .fn = fn, .arg = arg, .group = g };
+
+    return valid(g, fn) ? start(g, &task, false) : -EINVAL;
+}
+
+static __attribute__((cold, noinline)) int go_failed(struct cadre_group *g, struct cdr_fiber *fiber, struct cdr_task task)
+{
+    return push_failed(g, fiber, &task, false);
+}
+
 int cadre_go(struct cadre_group *g, cadre_fn *fn, void *arg)
 {
     struct cdr_worker *w = cdr_self_or_null();
     struct cdr_task task = { .fn = fn, .arg = arg, .group = g };
 
-    if (!valid(g, fn))
-        return -EINVAL;
-    /* A group that has only what a group on the stack usually has: see start() for what is skipped. */
-    if (cdr_likely(w != NULL && cdr_group_is_local(g, w->fiber)
-                   && (g->limit | g->p_limit | (int)(g->flags & CADRE_PINNED)) == 0
-                   && g->stack_size <= CDR_STACK_PROMISE && g->parent == NULL && g->p_family != 0
-                   && (uint32_t)cdr_load(&g->p_word) == 0 && cdr_load(&g->p_ctx.p_state) == 0)) {
-        task.index = g->p_begun + cdr_load(&g->p_foreign);
-        task.family = g->p_family;
-        cdr_store(&g->p_begun, g->p_begun + 1);
-        return push(g, w, &task, false);
-    }
-    return start(g, &task, false);
+    if (cdr_unlikely(fn == NULL || g == NULL || !is_plain(g, w)))
+        return go_slow(g, fn, arg);
+    task.index = g->p_begun + cdr_load(&g->p_foreign);
+    task.family = cdr_likely(w->fiber->frame != NULL) ? w->fiber->frame->family : g->p_family;
+    cdr_store(&g->p_family, task.family);
+    cdr_store(&g->p_begun, g->p_begun + 1);
+    return cdr_likely(cdr_push(w, task) == 0) ? 0 : go_failed(g, w->fiber, task);
 }
 
 int cadre_try_go(struct cadre_group *g, cadre_fn *fn, void *arg)

@@ -120,7 +120,7 @@ static void launch(struct cadre_group *g, struct cdr_worker *w, struct cdr_task 
 {
     task->family |= CDR_TASK_SLOT;
     cdr_add(&g->p_word, CDR_SLOT);
-    if (cdr_push(w, task) == 0)
+    if (cdr_push(w, *task) == 0)
         return;
     /* No memory to start it: it is dropped, and says so. */
     cdr_sub(&g->p_word, CDR_SLOT);

@@ -58,7 +58,7 @@ int cdr_group_note_cancel(struct cadre_group *g)
     cause = cadre_ctx_cause(&g->p_ctx);
     cdr_lock(cdr_group_lock_of(g));
     if ((g->p_state & (CDR_CANCEL_NOTED | CDR_QUIET)) == 0) {
-        cdr_store(&g->p_state, g->p_state | CDR_CANCEL_NOTED);
+        cdr_or(&g->p_state, CDR_CANCEL_NOTED);
         /* A group that ended its own context has said why. */
         if (cdr_load(&g->p_code) == 0)
             cdr_group_error_add_locked(g, code, cause.origin == CADRE_FROM_DEADLINE ? CADRE_FROM_DEADLINE : CADRE_FROM_CANCEL,
@@ -124,7 +124,7 @@ void cadre_group_cancel(struct cadre_group *g, int code, const char *why)
     cdr_lock(cdr_group_lock_of(g));
     if (cadre_ctx_error(&g->p_ctx) == 0) {
         if (code == 0) {
-            cdr_store(&g->p_state, g->p_state | CDR_QUIET);
+            cdr_or(&g->p_state, CDR_QUIET);
         } else {
             cdr_copy_text(error.message, sizeof error.message, why);
             record = cdr_record_put(&error);

@@ -19,41 +19,54 @@ static void run_deferred(struct cdr_frame *frame)
 /* The code that a task that panicked ends with. */
 static int ended_how(const struct cdr_frame *frame, int code) { return frame->panicked ? frame->failed_code : code; }
 
-void cdr_task_run(struct cdr_fiber *fiber, const struct cdr_task *accepted)
+/* What most tasks have no need of, before and after the call. */
+static __attribute__((cold, noinline)) void *prepare(struct cdr_fiber *fiber, struct cdr_task *task)
 {
-    struct cdr_task task = *accepted;
-    struct cadre_group *g = task.group;
-    void *arg = (task.family & CDR_COPY_INLINE) != 0 ? &task.arg : task.arg;
+    if ((task->family & CDR_TASK_PINNED) != 0)
+        fiber->pins++;
+    return (task->family & CDR_COPY_INLINE) != 0 ? &task->arg : task->arg;
+}
+
+static __attribute__((cold, noinline)) void conclude(const struct cdr_task *task, struct cdr_frame *frame, int code)
+{
+    run_deferred(frame);
+    if ((task->family & CDR_COPY_MALLOC) != 0)
+        free(task->arg);
+    if (code != 0 || frame->panicked)
+        cdr_group_ended_with(task->group, frame, ended_how(frame, code));
+}
+
+void cdr_task_run(struct cdr_fiber *fiber, struct cdr_task *task)
+{
+    const uint32_t special = CDR_COPY_INLINE | CDR_COPY_MALLOC | CDR_TASK_PINNED;
+    struct cadre_group *g = task->group;
     unsigned pins = fiber->pins;
+    void *arg = task->arg;
     struct cdr_frame frame;
     int code;
 
     if (cdr_unlikely(cdr_group_stopped(g))) {
-        cdr_group_drop(g, fiber, &task);
+        cdr_group_drop(g, fiber, task);
         return;
     }
     frame.below = fiber->frame;
     frame.group = g;
-    frame.index = task.index;
-    frame.family = cdr_task_family(&task);
+    frame.index = task->index;
+    frame.family = cdr_task_family(task);
     frame.deferred = NULL;
     frame.failed_code = 0;
     frame.panicked = frame.over = false;
     frame.record = 0;
     frame.name[0] = 0;
     fiber->frame = &frame;
-    if (cdr_unlikely((task.family & CDR_TASK_PINNED) != 0))
-        fiber->pins++;
-    code = cdr_call(&frame.landing, task.fn, &g->p_ctx, arg);
-    if (cdr_unlikely(frame.deferred != NULL))
-        run_deferred(&frame);
+    if (cdr_unlikely((task->family & special) != 0))
+        arg = prepare(fiber, task);
+    code = cdr_call(&frame.landing, task->fn, &g->p_ctx, arg);
+    if (cdr_unlikely(code != 0 || frame.deferred != NULL || (task->family & special) != 0))
+        conclude(task, &frame, code);
     fiber->pins = pins;
     fiber->frame = frame.below;
-    if (cdr_unlikely((task.family & CDR_COPY_MALLOC) != 0))
-        free(task.arg);
-    if (cdr_unlikely(code != 0 || frame.panicked))
-        cdr_group_ended_with(g, &frame, ended_how(&frame, code));
-    cdr_group_end(g, fiber, (task.family & CDR_TASK_SLOT) != 0);
+    cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
 }
 
 void cdr_task_refuse(struct cdr_fiber *fiber, const struct cdr_task *task, int error)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * What a running task can say and ask: fail, panic, defer, its name. */
-#include <execinfo.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +53,7 @@ void cadre_panic_at(const char *file, int line, const char *fmt, ...)
         fputc('\n', stderr);
         abort();
     }
-    frames = backtrace(error.trace, CADRE_TRACE_SIZE);
+    frames = cdr_backtrace(error.trace, CADRE_TRACE_SIZE);
     if (frames < CADRE_TRACE_SIZE)
         error.trace[frames] = NULL;
     explain(frame, &error, file, line, fmt, args);

@@ -65,12 +65,12 @@ static void run_own(struct cadre_group *g, struct cdr_fiber *fiber)
         return;
     if ((g->flags & CADRE_PINNED) != 0 && !fiber->worker->pool)
         return;
-    saved = errno;
+    saved = *fiber->worker->errno_at;
     while (cdr_deque_pop(&fiber->worker->deque, &task, g, 0)) {
         cdr_chaos_point();
         cdr_task_run(fiber, &task);
     }
-    errno = saved;
+    *fiber->worker->errno_at = saved;
 }
 
 static bool is_within(const struct cadre_group *g, const struct cdr_fiber *fiber)
@@ -82,7 +82,7 @@ static bool is_within(const struct cadre_group *g, const struct cdr_fiber *fiber
 }
 
 /* Sleep until somebody finds the count zero, or the group's context ends while tasks wait for slots. */
-static void sleep_until_done(struct cadre_group *g, struct cdr_fiber *fiber)
+static __attribute__((noinline)) void sleep_until_done(struct cadre_group *g, struct cdr_fiber *fiber)
 {
     struct bucket *bucket = bucket_of(g);
     bool limited = g->limit != 0 || cdr_load(&g->p_limit) != 0;
@@ -111,28 +111,30 @@ static void sleep_until_done(struct cadre_group *g, struct cdr_fiber *fiber)
 }
 
 /* The group is done: what is left to do before its owner may take it away. */
-static void tidy(struct cadre_group *g)
+static void free_backlog(struct cadre_group *g)
 {
     struct cdr_backlog *backlog;
 
-    if (g->p_backlog != NULL) {
-        cdr_lock(cdr_group_lock_of(g));
-        backlog = cdr_backlog_of(g);
-        if (backlog != NULL && is_done(g) && g->p_starters == NULL && backlog->blocked == 0
-            && backlog->queued_count == 0 && backlog->dropped_count == 0) {
-            if (backlog->queued.oldest != NULL)
-                cdr_batch_put(cdr_batches_take_oldest(&backlog->queued));
-            g->p_backlog = NULL;
-            free(backlog);
-        }
-        cdr_unlock(cdr_group_lock_of(g));
+    cdr_lock(cdr_group_lock_of(g));
+    backlog = cdr_backlog_of(g);
+    if (backlog != NULL && is_done(g) && g->p_starters == NULL && backlog->blocked == 0 && backlog->queued_count == 0
+        && backlog->dropped_count == 0) {
+        if (backlog->queued.oldest != NULL)
+            cdr_batch_put(cdr_batches_take_oldest(&backlog->queued));
+        g->p_backlog = NULL;
+        free(backlog);
     }
-    if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0 && cadre_ctx_error(&g->p_ctx) == 0
-        && cdr_ctx_end(&g->p_ctx, -ECANCELED, CADRE_FROM_CANCEL, 0)) {
-        cdr_lock(cdr_group_lock_of(g));
-        cdr_store(&g->p_state, g->p_state | CDR_ENDED_BY_WAIT);
-        cdr_unlock(cdr_group_lock_of(g));
-    }
+    cdr_unlock(cdr_group_lock_of(g));
+}
+
+/* Hooks run here, so no lock is held. Flagged first: who finds the context ended finds the reason too. */
+static void end_context(struct cadre_group *g)
+{
+    if (cadre_ctx_error(&g->p_ctx) != 0)
+        return;
+    cdr_or(&g->p_state, CDR_ENDED_BY_WAIT);
+    if (!cdr_ctx_end(&g->p_ctx, -ECANCELED, CADRE_FROM_CANCEL, 0))
+        cdr_and(&g->p_state, ~CDR_ENDED_BY_WAIT);
 }
 
 /* The code for the waiter; when it is a task that returns it, the message goes along. */
@@ -140,36 +142,47 @@ static int answer(struct cadre_group *g, const struct cdr_fiber *fiber)
 {
     int code = cdr_load(&g->p_code);
 
-    if (code != 0 && fiber->frame != NULL && g->p_note != 0) {
+    if (cdr_unlikely(cdr_load(&g->p_backlog) != NULL))
+        free_backlog(g);
+    if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0)
+        end_context(g);
+    if (cdr_unlikely(code != 0) && fiber->frame != NULL && g->p_note != 0) {
         fiber->frame->failed_code = code;
         fiber->frame->record = g->p_note;
     }
     return code;
 }
 
-int cadre_wait(struct cadre_group *g)
+/* The rest of cadre_wait, when there is more to do than to run what is there. */
+static __attribute__((noinline)) int wait_longer(struct cadre_group *g, struct cdr_fiber *fiber)
 {
-    struct cdr_worker *w;
-    struct cdr_fiber *fiber;
-
-    if (g == NULL)
-        return -EINVAL;
-    w = cdr_self();
-    if (w == NULL)
-        return is_done(g) ? cdr_load(&g->p_code) : -ENOMEM;
-    fiber = w->fiber;
-    if (cdr_unlikely(fiber->frame != NULL && fiber->frame->group == g))
-        return -EDEADLK;
-    run_own(g, fiber);
     while (!is_done(g)) {
         if (is_within(g, fiber))
             return -EDEADLK;
         if (fiber->native)
-            cdr_help(w, cdr_load(&g->p_family), is_done, g);
+            cdr_help(fiber->worker, cdr_load(&g->p_family), is_done, g);
         if (!is_done(g))
             sleep_until_done(g, fiber);
         run_own(g, fiber);
     }
-    tidy(g);
     return answer(g, fiber);
+}
+
+int cadre_wait(struct cadre_group *g)
+{
+    struct cdr_fiber *fiber;
+    struct cdr_worker *w;
+
+    if (cdr_unlikely(g == NULL))
+        return -EINVAL;
+    w = cdr_self();
+    if (cdr_unlikely(w == NULL))
+        return is_done(g) ? cdr_load(&g->p_code) : -ENOMEM;
+    if (cdr_unlikely(w->fiber->frame != NULL && w->fiber->frame->group == g))
+        return -EDEADLK;
+    fiber = w->fiber;
+    run_own(g, fiber);
+    if (cdr_likely(is_done(g) && (cdr_load(&g->p_code) | (int)g->flags) == 0 && cdr_load(&g->p_backlog) == NULL))
+        return 0;
+    return wait_longer(g, fiber);
 }

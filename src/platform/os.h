@@ -70,6 +70,24 @@ int cdr_thread_start(void (*fn)(void *arg), void *arg, const char *name);
 /* The bounds of the calling thread's stack, as far as they are known; both 0 when they are not. */
 void cdr_thread_stack(uintptr_t *low, uintptr_t *high);
 
+/* What to call when things end: all four are set once, before any thread calls cdr_thread_set_exit. */
+struct cdr_lifecycle {
+    void (*thread_exits)(void *arg); /* on a thread that gave arg to cdr_thread_set_exit */
+    void (*before_fork)(void);
+    void (*after_fork_in_parent)(void);
+    void (*after_fork_in_child)(void);
+};
+void cdr_lifecycle_init(const struct cdr_lifecycle *lifecycle);
+
+/* NULL: nothing to do when this thread exits. */
+void cdr_thread_set_exit(void *arg);
+
+/* Let other threads run. */
+void cdr_thread_yield(void);
+
+/* The return addresses of the caller and its callers, innermost first. Returns how many. */
+int cdr_backtrace(void **trace, int size);
+
 /* How many threads can run at once: the affinity mask, cut down to the cgroup's CPU quota (v2 and v1, rounded up). At least 1. */
 int cdr_cpu_count(void);
 

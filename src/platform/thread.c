@@ -4,8 +4,10 @@
 #include "platform/os.h"
 
 #include <errno.h>
+#include <execinfo.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,4 +88,34 @@ void cdr_thread_stack(uintptr_t *low, uintptr_t *high)
     *low = (uintptr_t)base;
     *high = (uintptr_t)base + size;
     errno = saved;
+}
+
+/* ---- the ends of threads and processes ---- */
+
+static pthread_key_t exit_key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct cdr_lifecycle hooks;
+
+static void init_once(void)
+{
+    pthread_key_create(&exit_key, hooks.thread_exits);
+    pthread_atfork(hooks.before_fork, hooks.after_fork_in_parent, hooks.after_fork_in_child);
+}
+
+void cdr_lifecycle_init(const struct cdr_lifecycle *lifecycle)
+{
+    hooks = *lifecycle;
+    pthread_once(&once, init_once);
+}
+
+void cdr_thread_set_exit(void *arg) { pthread_setspecific(exit_key, arg); }
+
+void cdr_thread_yield(void) { sched_yield(); }
+
+int cdr_backtrace(void **trace, int size)
+{
+    int saved = errno, n = backtrace(trace, size);
+
+    errno = saved;
+    return n;
 }

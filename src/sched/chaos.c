@@ -3,7 +3,6 @@
 #include "sched/chaos.h"
 
 #ifdef CADRE_CHAOS
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,7 +23,7 @@ static uint64_t first_seed(void)
         cdr_store_release(&started, 2u);
     }
     while (cdr_load_acquire(&started) != 2)
-        sched_yield();
+        cdr_thread_yield();
     return seed;
 }
 
@@ -43,7 +42,7 @@ bool cdr_chaos(unsigned n)
 void cdr_chaos_point(void)
 {
     if (cdr_chaos(16))
-        sched_yield();
+        cdr_thread_yield();
     else if (cdr_chaos(8))
         for (int i = 0; i < 200; i++)
             cdr_spin_hint();

@@ -67,14 +67,18 @@ int cdr_deque_init(struct cdr_deque *d, bool shared_only);
 int cdr_deque_push_slow(struct cdr_deque *d, const struct cdr_task *task);
 bool cdr_deque_pop_slow(struct cdr_deque *d, struct cdr_task *task);
 
-/* Owner only. Returns 0, -ENOMEM, or a sum of CDR_PUSH_ bits that the worker should act on. */
-static inline int cdr_deque_push(struct cdr_deque *d, const struct cdr_task *task)
+/* Owner only. Returns 0, -ENOMEM, or a sum of CDR_PUSH_ bits that the worker should act on. The task comes by value, so that
+ * in the fast path it never has to lie in memory but in the ring. */
+static inline int cdr_deque_push(struct cdr_deque *d, struct cdr_task task)
 {
     uint64_t tail = cdr_load(&d->tail);
 
-    if (cdr_unlikely(tail >= cdr_load(&d->limit)))
-        return cdr_deque_push_slow(d, task);
-    d->ring[tail & CDR_RING_MASK] = *task;
+    if (cdr_unlikely(tail >= cdr_load(&d->limit))) {
+        struct cdr_task copy = task;
+
+        return cdr_deque_push_slow(d, &copy);
+    }
+    cdr_task_copy(&d->ring[tail & CDR_RING_MASK], &task);
     cdr_store_release(&d->tail, tail + 1); /* pairs with the acquire of thieves: the record is there */
     cdr_compiler_barrier();                /* pairs with the membarrier of a monitor about to doze: it sees the task or we its 0 */
     return cdr_unlikely(cdr_load(&d->limit) == 0) ? CDR_PUSH_REQUESTED : 0;
@@ -91,7 +95,7 @@ static inline bool cdr_deque_pop(struct cdr_deque *d, struct cdr_task *task, con
         const struct cdr_task *top = &d->ring[tail & CDR_RING_MASK];
 
         if (cdr_task_matches(top, group, family)) {
-            *task = *top;
+            cdr_task_copy(task, top);
             return true;
         }
         cdr_store(&d->tail, tail + 1);
@@ -102,7 +106,7 @@ static inline bool cdr_deque_pop(struct cdr_deque *d, struct cdr_task *task, con
         return false;
     if (cdr_task_matches(task, group, family))
         return true;
-    (void)cdr_deque_push(d, task); /* there is room: it was popped just now */
+    (void)cdr_deque_push(d, *task); /* there is room: it was popped just now */
     return false;
 }
 

@@ -26,7 +26,7 @@ static void switched(struct cdr_fiber *fiber)
 void cdr_switch(struct cdr_fiber *from, struct cdr_fiber *to, void (*after)(void *arg), void *arg, bool dying)
 {
     struct cdr_worker *w = from->worker;
-    int saved = errno;
+    int saved = *w->errno_at;
 
     cdr_assert(w->fiber == from && from != to);
     w->after = after;
@@ -36,7 +36,7 @@ void cdr_switch(struct cdr_fiber *from, struct cdr_fiber *to, void (*after)(void
     cdr_note_switch(&from->note, &to->note, dying);
     cdr_context_switch(&from->context, &to->context);
     switched(from);
-    errno = saved;
+    *from->worker->errno_at = saved;
 }
 
 /* The `after` of leaving a fiber for good. */
@@ -49,7 +49,7 @@ static void release(void *arg)
 }
 
 /* Run a task on the running fiber, or on a larger one in its place. */
-static void run(struct cdr_fiber *fiber, const struct cdr_task *task)
+static void run(struct cdr_fiber *fiber, struct cdr_task *task)
 {
     struct cdr_worker *w = fiber->worker;
     struct cdr_fiber *big;

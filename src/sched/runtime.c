@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * The runtime's beginning and ends: starting the pool, adopting plain threads and letting them go, fork. */
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,9 +8,6 @@
 
 struct cdr_runtime cdr_rt;
 __thread struct cdr_worker *cdr_self_tls __attribute__((tls_model("initial-exec")));
-
-static pthread_key_t exit_key;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* Memory is short where nobody can be told: try again later. */
 static void pause_a_little(void)
@@ -73,6 +69,7 @@ static void set_native(struct cdr_worker *w)
     cdr_thread_stack(&native->low, &native->high);
     cdr_note_stack_native(&native->note);
     w->fiber = native;
+    w->errno_at = &errno;
     cdr_self_tls = w;
 }
 
@@ -118,21 +115,16 @@ static void in_child(void)
     pools_unlock();
     memset(&cdr_rt, 0, sizeof cdr_rt);
     cdr_self_tls = NULL;
-    pthread_setspecific(exit_key, NULL);
+    cdr_thread_set_exit(NULL);
 }
 
-static void init_once(void)
-{
-    pthread_key_create(&exit_key, leave);
-    pthread_atfork(pools_lock, pools_unlock, in_child);
-}
+static const struct cdr_lifecycle lifecycle = { leave, pools_lock, pools_unlock, in_child };
 
 struct cdr_worker *cdr_adopt(void)
 {
     int saved = errno;
     struct cdr_worker *w;
 
-    pthread_once(&once, init_once);
     if (!cdr_started() && cdr_start() < 0) {
         errno = saved;
         return NULL;
@@ -142,7 +134,7 @@ struct cdr_worker *cdr_adopt(void)
     cdr_unlock(&cdr_rt.start_lock);
     if (w != NULL) {
         set_native(w);
-        pthread_setspecific(exit_key, w);
+        cdr_thread_set_exit(w);
     }
     errno = saved;
     return w;
@@ -178,6 +170,7 @@ static int start_pool(void)
 {
     int target = worker_target(), started = 0;
 
+    cdr_lifecycle_init(&lifecycle);
     cdr_rt.no_membarrier = !cdr_membarrier_init();
     if (!cdr_rt.monitored && cdr_monitor_start() < 0)
         return -EAGAIN;

@@ -53,7 +53,7 @@ static bool keep(struct cdr_worker *w, struct cdr_task *tasks, unsigned n, struc
 {
     found->task = tasks[0];
     for (unsigned i = n; i-- > 1;) { /* the oldest will be popped first */
-        int pushed = cdr_deque_push(&w->deque, &tasks[i]);
+        int pushed = cdr_deque_push(&w->deque, tasks[i]);
 
         if (cdr_unlikely(pushed < 0)) /* cannot be: the thief's ring was empty */
             cdr_task_refuse(w->fiber, &tasks[i], pushed);
@@ -148,7 +148,7 @@ bool cdr_steal_family(struct cdr_worker *w, uint32_t family)
         n = cdr_deque_steal(&victim->deque, tasks, 8, family, &batch);
         if (n > 0) {
             keep(w, tasks, n, &found);
-            if (cdr_push(w, &found.task) < 0)
+            if (cdr_push(w, found.task) < 0)
                 cdr_task_refuse(w->fiber, &found.task, -ENOMEM);
             return true;
         }

@@ -33,13 +33,25 @@ struct cdr_task {
  * again can at worst make a thread help a stranger. */
 static inline uint32_t cdr_task_family(const struct cdr_task *task) { return task->family & ~CDR_TASK_FLAGS; }
 
+/* Field by field: a record is often read right after it was written, and a load that is wider than the stores before it waits for
+ * them to reach the cache. */
+static inline void cdr_task_copy(struct cdr_task *to, const struct cdr_task *from)
+{
+    to->fn = from->fn;
+    to->arg = from->arg;
+    to->group = from->group;
+    to->index = from->index;
+    to->family = from->family;
+}
+
 static inline bool cdr_task_matches(const struct cdr_task *task, const struct cadre_group *group, uint32_t family)
 {
     return (group == NULL || task->group == group) && (family == 0 || cdr_task_family(task) == family);
 }
 
-/* Implemented by the group layer. Run the task on `fiber`, to its very end; it may be on another worker afterwards. */
-void cdr_task_run(struct cdr_fiber *fiber, const struct cdr_task *task);
+/* Implemented by the group layer. Run the task on `fiber`, to its very end; it may be on another worker afterwards. *task is the
+ * caller's copy and stays where it is meanwhile. */
+void cdr_task_run(struct cdr_fiber *fiber, struct cdr_task *task);
 
 /* Implemented by the group layer. The bytes of stack that a task with CDR_TASK_BIG needs. */
 size_t cdr_task_stack(const struct cdr_task *task);

@@ -26,6 +26,7 @@ struct cdr_worker {
     void (*after)(void *arg);   /* to be done on the next stack, once the old one is left: see cdr_switch */
     void *after_arg;
     struct cdr_fiber_cache fibers;
+    int *errno_at;              /* where its thread's errno is: valid on any stack, unlike what compilers keep */
     uint32_t picks;             /* scheduling decisions taken; the monitor looks whether it moves */
     uint32_t streak;            /* how many of them in a row came from the slot */
     uint64_t random;
@@ -107,7 +108,7 @@ void cdr_fiber_main(void *fiber);
 
 /* Push a task of the running thread's worker and see that somebody will run it. 0 or -ENOMEM. */
 int cdr_push_slow(struct cdr_worker *w, int found);
-static inline int cdr_push(struct cdr_worker *w, const struct cdr_task *task)
+static inline int cdr_push(struct cdr_worker *w, struct cdr_task task)
 {
     int found = cdr_deque_push(&w->deque, task);
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * What a task does with time and with its thread: sleep, yield, pin; and the clock and errno as tasks see them. */
-#define _GNU_SOURCE
-#include <sched.h>
-
 #include "base/check.h"
 #include "sync/context.h"
 
@@ -48,7 +45,7 @@ void cadre_yield(void)
     struct cdr_worker *w = cdr_self_or_null();
 
     if (w == NULL || w->fiber->native || !cdr_suspend(w->fiber, go_last, w->fiber))
-        sched_yield();
+        cdr_thread_yield();
 }
 
 /* Pinned tasks live on the pool's threads only: an adopted thread leaves when it likes and would strand them. */
