@@ -10,8 +10,8 @@
  *
  *     p_begun - p_ended + shared        (modulo 2^32)
  *
- * p_begun and p_ended are written only by the fiber on whose stack the group lives, with plain stores: it counts there the tasks
- * that it starts, and those that it runs itself, inside cadre_wait. Everybody else counts in the shared part. So a group that is
+ * p_begun and p_ended are written only by the owner, the fiber on whose stack the group lives, with plain stores: it counts there
+ * the tasks that it starts, and those that it runs itself, inside cadre_wait. Everybody else counts in the shared part. So a group that is
  * filled, run and waited for in one place costs no atomic operation, and a group that is elsewhere (static, malloc'ed, on
  * another's stack) needs no special care: its address says which case it is.
  *
@@ -74,10 +74,12 @@ static inline uint32_t cdr_group_count(const struct cadre_group *g, uint64_t wor
 
 static inline uint32_t cdr_slots(uint64_t word) { return (uint32_t)((word & CDR_SLOTS_MASK) >> 8); }
 
-/* Does the code that runs on fiber count in the group's plain fields? */
+/* Does the code that runs on fiber count in the group's plain fields? So does a thread's helper for the thread, which does nothing
+ * else meanwhile. */
 static inline bool cdr_group_is_local(const struct cadre_group *g, const struct cdr_fiber *fiber)
 {
-    return cdr_fiber_holds(fiber, g) && !cdr_rt.no_membarrier;
+    return (cdr_fiber_holds(fiber, g) || (fiber->worker->helper == fiber && cdr_fiber_holds(&fiber->worker->native, g)))
+           && !cdr_rt.no_membarrier;
 }
 
 /* The group's context knows its parent from the first use on. */
