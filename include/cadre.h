@@ -25,6 +25,8 @@
  *
  * Errors.       A call that can fail returns 0 (or a count) on success and a negative errno value otherwise.
  *               Output parameters come last and are not written on failure. No call changes errno.
+ * Signals.      The library's own threads block all signals. No call may be made from a signal handler; to cancel on a
+ *               signal, wait for it in a thread (sigwait) and call cadre_ctx_cancel there.
  * Contexts.     Every call that may block takes a context. A NULL context is the background: never cancelled, no deadline.
  *               When the context ends, a call that would have to block returns -ECANCELED (it was cancelled) or -ETIMEDOUT
  *               (its deadline passed); a call that need not block does its work all the same. cadre_sleep always looks.
@@ -278,7 +280,8 @@ int cadre_fail_at(struct cadre_ctx *ctx, const char *file, int line, int code, c
 #define cadre_panic(...) cadre_panic_at(__FILE__, __LINE__, __VA_ARGS__)
 void cadre_panic_at(const char *file, int line, const char *fmt, ...) CADRE_PRINTF(3, 4) CADRE_NORETURN;
 
-/* Call fn(arg) when the running task ends, however it ends; the last one first. Returns -ENOMEM, or -EPERM outside a
+/* Call fn(arg) when the running task ends, however it ends; the last one first. The task's function has returned by then: arg must
+ * not point to its local variables. Returns -ENOMEM, or -EPERM outside a
  * task; then fn was not taken. Deferred calls may block, but not panic. */
 int cadre_defer(void (*fn)(void *arg), void *arg) CADRE_MUST_CHECK;
 
@@ -288,7 +291,7 @@ void cadre_task_name(const char *name);
 /* Sleep for `duration`, or until ctx ends. Looks at ctx even when duration is not positive. */
 int cadre_sleep(struct cadre_ctx *ctx, cadre_time duration);
 
-/* Let other tasks run first. No cancellation point. */
+/* Let other tasks, and timers that are due, run first. No cancellation point. */
 void cadre_yield(void);
 
 /* Between the two, which nest, the running task stays on its thread. For libraries that keep state per thread. */
@@ -317,8 +320,10 @@ struct cadre_chan {
 int cadre_send(struct cadre_ctx *ctx, struct cadre_chan *c, const void *element) CADRE_MUST_CHECK;
 int cadre_try_send(struct cadre_chan *c, const void *element) CADRE_MUST_CHECK; /* -EAGAIN instead of waiting */
 
-/* Receive the oldest element, waiting for one. -EPIPE: the channel is closed and empty. A receive that returns an error
- * took nothing. */
+/* Receive the oldest element, waiting for one. -EPIPE: the channel is closed and empty, which is how a loop over a channel ends:
+ *     while ((rc = cadre_recv(ctx, c, &item)) == 0) …;
+ *     return rc == -EPIPE ? 0 : rc;
+ * A receive that returns an error took nothing. */
 int cadre_recv(struct cadre_ctx *ctx, struct cadre_chan *c, void *element) CADRE_MUST_CHECK;
 int cadre_try_recv(struct cadre_chan *c, void *element) CADRE_MUST_CHECK; /* -EAGAIN instead of waiting */
 

@@ -154,6 +154,7 @@ static void try_go_uses_the_room_in_the_queue(void **state)
     for (int i = 0; i < 5; i++)
         assert_int_equal(cadre_try_go(&g, crowd_task, &crowd), 0);
     assert_int_equal(cadre_try_go(&g, crowd_task, &crowd), -EAGAIN);
+    test_until(crowd.started == 2);
     gate_open(&crowd.gate);
     assert_int_equal(cadre_wait(&g), 0);
     assert_int_equal(crowd.ended, 5);
