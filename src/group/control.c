@@ -25,6 +25,7 @@ void cadre_group_release(struct cadre_group *g, int code)
     struct cdr_worker *w = cdr_self();
     uint32_t holds = g != NULL ? cdr_load(&g->p_holds) : 0;
 
+    cdr_require(w != NULL, "no memory to release a hold on a thread that was never seen before");
     do
         cdr_require(holds > 0, "release of a group that is not held");
     while (!cdr_cas(&g->p_holds, &holds, holds - 1));

@@ -220,11 +220,14 @@ static int wait_for_room(struct cadre_group *g, struct cdr_task *task, struct cd
     return result == 0 ? starter.result : result == -EPIPE ? -ECANCELED : result;
 }
 
-static bool slot_free(void *arg)
+/* Has a helping thread helped enough? With many slots it comes back when half of them are free, so that it need not switch stacks
+ * for each task; but not so late that the workers run out. */
+static bool helped_enough(void *arg)
 {
     struct cadre_group *g = arg;
+    uint32_t used = cdr_slots(cdr_load_acquire(&g->p_word)), limit = limit_of(g);
 
-    return cdr_slots(cdr_load_acquire(&g->p_word)) < limit_of(g) || cdr_group_stopped(g);
+    return (used < limit && (used <= limit / 2 || used <= 2 * (uint32_t)cdr_rt.target)) || cdr_group_stopped(g);
 }
 
 int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fiber *fiber, bool may_wait)
@@ -235,7 +238,7 @@ int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fib
     if (take_slot(g))
         return 0;
     if (fiber->native && may_wait && g->queue == 0) { /* a plain thread helps rather than sleeps */
-        cdr_help(fiber->worker, cdr_load(&g->p_family), slot_free, g);
+        cdr_help(fiber->worker, cdr_load(&g->p_family), helped_enough, g);
         if (take_slot(g))
             return 0;
     }

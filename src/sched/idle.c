@@ -80,7 +80,7 @@ void cdr_wake_home(struct cdr_worker *home)
         cdr_monitor_wake();
 }
 
-static int64_t earliest_timer(void)
+int64_t cdr_earliest_timer(void)
 {
     uint32_t count = cdr_load_acquire(&cdr_rt.count);
     int64_t earliest = INT64_MAX;
@@ -124,10 +124,10 @@ static void keep_time(struct cdr_worker *w)
     do {
         /* Announced as never first, so that a timer that starts after the look finds somebody to poke. */
         cdr_store_seq(&w->sleep_until, INT64_MAX);
-        until = earliest_timer();
+        until = cdr_earliest_timer();
         cdr_store_seq(&w->sleep_until, until);
         sleep_until(w, until);
-    } while (!has_token(w) && earliest_timer() > cdr_now());
+    } while (!has_token(w) && cdr_earliest_timer() > cdr_now());
 }
 
 /* Sleep, in the idle list, until there is a token for this thread: granted, or free when a timer is due. */
@@ -140,7 +140,8 @@ static void park(struct cdr_worker *w)
         keep_time(w);
         cdr_cas_seq(&cdr_rt.timekeeper, &self, (struct cdr_worker *)NULL);
         mine = !has_token(w) && unpark_self(w);
-        /* Without a token all are computing, and the monitor is awake: it fires what is due. */
+        if (!mine && !has_token(w)) /* all are computing: the monitor fires what is due */
+            cdr_monitor_wake();
     }
     while (!mine && !has_token(w))
         sleep_until(w, INT64_MAX);

@@ -191,6 +191,8 @@ void cdr_help(struct cdr_worker *w, uint32_t family, bool (*done)(void *arg), vo
     enum { PATIENCE = 200 };
     int misses = 0;
 
+    if (family == 0) /* nobody's */
+        return;
     if (cdr_load(&w->token) != CDR_TOKEN_INSIDE && !cdr_token_take(w, CDR_TOKEN_INSIDE))
         return;
     cdr_store(&w->helps, w->helps + 1);

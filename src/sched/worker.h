@@ -167,6 +167,9 @@ void cdr_thread_sleeps(struct cdr_worker *w);
 /* A timer became the earliest of its shard. */
 void cdr_timer_changed(struct cdr_worker *w, int64_t when);
 
+/* When the first of all timers is due, INT64_MAX when there is none. */
+int64_t cdr_earliest_timer(void);
+
 /* The shard for a timer that the calling thread starts. */
 struct cdr_timer_shard *cdr_timer_shard(struct cdr_worker *w);
 
