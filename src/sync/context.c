@@ -269,11 +269,12 @@ void *cadre_ctx_value(const struct cadre_ctx *ctx, const void *key)
 
 /* ---- linking ---- */
 
-/* Add link to ctx, and ctx to its parent when it had no links, and so on. */
-static void attach(struct cadre_ctx *ctx, struct cdr_link *link)
+/* Add link to ctx, and ctx to its parent when it had no links, and so on. Returns the hooks that are due because of that. */
+static struct hook *attach(struct cadre_ctx *ctx, struct cdr_link *link)
 {
+    struct hook *claimed = NULL;
+
     while (ctx != NULL) {
-        struct hook *claimed = NULL;
         bool was_empty;
 
         cdr_lock(lock_of(ctx));
@@ -287,12 +288,12 @@ static void attach(struct cadre_ctx *ctx, struct cdr_link *link)
             tell(link, &ending, &claimed); /* the walk may have passed before the link was there */
         }
         cdr_unlock(lock_of(ctx));
-        hooks_run(claimed);
         if (!was_empty)
-            return;
+            break;
         link = link_of(ctx);
         ctx = parent_of(ctx);
     }
+    return claimed;
 }
 
 static void detach(struct cadre_ctx *ctx, struct cdr_link *link)
@@ -320,24 +321,25 @@ static void detach(struct cadre_ctx *ctx, struct cdr_link *link)
 
 int cdr_block_enter(struct cdr_block *block, struct cdr_fiber *fiber, struct cadre_ctx *ctx)
 {
-    int error;
+    struct ending ending;
 
     cdr_wait_init(&block->wait, fiber);
     block->ctx = ctx;
     block->deadline = INT64_MAX;
+    block->claimed = NULL;
     if (ctx == NULL)
         return 0;
-    error = cadre_ctx_error(ctx);
-    if (error != 0)
-        return error;
+    if (find_ending(ctx, &ending))
+        return ending.how == EXPIRED ? -ETIMEDOUT : -ECANCELED;
     block->deadline = cadre_ctx_deadline(ctx);
     block->link = (struct cdr_link){ .kind = CDR_LINK_WAIT };
-    attach(ctx, &block->link);
+    block->claimed = attach(ctx, &block->link);
     return 0;
 }
 
 enum cdr_reason cdr_block_park(struct cdr_block *block, int64_t deadline)
 {
+    hooks_run(block->claimed);
     return cdr_wait_park(&block->wait, deadline < block->deadline ? deadline : block->deadline);
 }
 
@@ -386,7 +388,7 @@ int cadre_ctx_hook(struct cadre_ctx *ctx, struct cadre_hook *public)
         hook_run(hook);
         return 0;
     }
-    attach(ctx, &hook->link);
+    hooks_run(attach(ctx, &hook->link));
     deadline = cadre_ctx_deadline(ctx);
     if (deadline != CADRE_FOREVER) {
         hook->timer.fire = hook_expire;

@@ -37,12 +37,14 @@ struct cdr_block {
     struct cdr_link link;
     struct cadre_ctx *ctx;
     int64_t deadline; /* the context's */
+    void *claimed;    /* hooks that entering found to be due; they run when no lock is held any more */
 };
 
-/* Get ready to block: 0, or the context's error when it has ended. Nothing is locked on return. */
+/* Get ready to block: 0, or the context's error when it has ended. The caller may hold an object's lock, so no hook runs here: after
+ * an error, once it holds none, the caller asks cadre_ctx_error. */
 int cdr_block_enter(struct cdr_block *block, struct cdr_fiber *fiber, struct cadre_ctx *ctx);
 
-/* Block until finished, until the context ends, or until `deadline` (INT64_MAX: none of its own). */
+/* With no lock held: block until finished, until the context ends, or until `deadline` (INT64_MAX: none of its own). */
 enum cdr_reason cdr_block_park(struct cdr_block *block, int64_t deadline);
 
 /* To be called once after cdr_block_enter returned 0. */

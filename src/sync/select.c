@@ -161,6 +161,8 @@ int cadre_select(struct cadre_ctx *ctx, struct cadre_case *cases, int n)
         }
     }
     unlock_all(first);
+    if (result < 0)
+        (void)cadre_ctx_error(ctx); /* settles it, and runs its hooks */
     if (served != NULL)
         cdr_waitq_wake(served, CDR_WOKEN);
     return result;

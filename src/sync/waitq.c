@@ -12,6 +12,7 @@ int cdr_waitq_wait(void **queue, struct cdr_lock *lock, struct cdr_waiter *waite
 
     if (error != 0) {
         cdr_unlock(lock);
+        (void)cadre_ctx_error(ctx); /* settles it, and runs its hooks */
         return error;
     }
     waiter->block = &block;

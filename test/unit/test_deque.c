@@ -45,7 +45,7 @@ static void push(struct cdr_deque *d, uintptr_t number)
 {
     struct cdr_task task = task_of(number);
 
-    test_check(cdr_deque_push(d, &task) >= 0);
+    test_check(cdr_deque_push(d, task) >= 0);
 }
 
 /* The popped number, or 0 when the deque is empty. */
@@ -166,13 +166,13 @@ static void a_push_tells_of_requests_and_of_depth(void **state)
     (void)state;
     if (!private_part_works)
         skip();
-    assert_true((cdr_deque_push(d, &task) & CDR_PUSH_REQUESTED) != 0);
-    assert_int_equal(cdr_deque_push(d, &task), 0);
+    assert_true((cdr_deque_push(d, task) & CDR_PUSH_REQUESTED) != 0);
+    assert_int_equal(cdr_deque_push(d, task), 0);
     cdr_deque_request(d);
-    assert_true((cdr_deque_push(d, &task) & CDR_PUSH_REQUESTED) != 0);
-    assert_int_equal(cdr_deque_push(d, &task), 0);
+    assert_true((cdr_deque_push(d, task) & CDR_PUSH_REQUESTED) != 0);
+    assert_int_equal(cdr_deque_push(d, task), 0);
     for (int i = 0; i < 300; i++) {
-        found = cdr_deque_push(d, &task);
+        found = cdr_deque_push(d, task);
         assert_int_equal(found & CDR_PUSH_REQUESTED, 0);
         deep |= found == CDR_PUSH_DEEP;
     }
@@ -191,7 +191,7 @@ static void only_the_asked_for_group_and_family_are_taken(void **state)
         struct cdr_deque *d = new_deque(shared_only);
 
         push(d, 1);
-        assert_true(cdr_deque_push(d, &of_b) >= 0);
+        assert_true(cdr_deque_push(d, of_b) >= 0);
         for (int all = 0; all < 2; all++) { /* private, then public */
             assert_false(cdr_deque_pop(d, &task, &group_a, 0));
             assert_false(cdr_deque_pop(d, &task, NULL, 0x100));

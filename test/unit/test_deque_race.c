@@ -80,7 +80,7 @@ static void own(uint64_t seed)
 
         for (; run > 0 && next < TASKS; run--) {
             task.arg = (void *)(uintptr_t)next++;
-            test_check(cdr_deque_push(&deque, &task) >= 0);
+            test_check(cdr_deque_push(&deque, task) >= 0);
         }
         run = (int)(next_random(&random) % (next_random(&random) % 16 == 0 ? 6000 : 22));
         for (; run > 0 && cdr_deque_pop(&deque, &task, NULL, 0); run--, mine++)
@@ -158,7 +158,7 @@ static void owner_and_thieves_get_a_single_task_once(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, thief, (void *)(i + 1)), 0);
     for (int i = 0; i < times; i++) {
         task.arg = (void *)(uintptr_t)i;
-        test_check(cdr_deque_push(&deque, &task) >= 0);
+        test_check(cdr_deque_push(&deque, task) >= 0);
         for (int spin = i % 50; spin > 0; spin--)
             cdr_spin_hint();
         if (i % 64 == 0)
