@@ -93,7 +93,7 @@ cadre_time cadre_in(cadre_time duration);
 enum cadre_origin {
     CADRE_FROM_TASK,     /* the task returned it */
     CADRE_FROM_PANIC,    /* the task called cadre_panic */
-    CADRE_FROM_START,    /* cadre_go could not start a task: -ENOMEM, -EDEADLK, -EAGAIN */
+    CADRE_FROM_START,    /* a task could not be started: -ENOMEM, -EDEADLK */
     CADRE_FROM_CANCEL,   /* cadre_group_cancel, cadre_ctx_cancel or a parent's cancel */
     CADRE_FROM_DEADLINE, /* a context's deadline passed */
     CADRE_FROM_RELEASE   /* cadre_group_release reported it */
@@ -136,7 +136,7 @@ struct cadre_ctx {
     uint64_t p_note;
     void *p_links;
     void *p_link[2];
-    uint32_t p_kind, p_reserved;
+    uint32_t p_kind, p_round;
 };
 
 /* 0 while ctx is live, then -ECANCELED or -ETIMEDOUT. What ended it first decides for good. */
@@ -157,7 +157,7 @@ void *cadre_ctx_value(const struct cadre_ctx *ctx, const void *key);
 
 typedef void cadre_hook_fn(struct cadre_ctx *ctx, void *arg);
 
-/* A callback for the end of a context. It runs on the thread that ends the context, must be short and must not block;
+/* A callback for the end of a context. It runs on the thread that ends the context, belongs to no task, must be short and must not block;
  * when the context had already ended, cadre_ctx_hook runs it at once. */
 struct cadre_hook {
     cadre_hook_fn *fn;
@@ -194,7 +194,8 @@ struct cadre_group {
     int queue;                  /* tasks that may wait for a slot before cadre_go does; CADRE_UNBOUNDED: any number */
     unsigned flags;             /* CADRE_CANCEL_ON_ERROR … */
     unsigned reserved;          /* 0 */
-    void (*drop)(void *arg);    /* gets the argument of each task that was accepted and will never run */
+    void (*drop)(void *arg);    /* gets the argument of each task that was accepted and will never run, in the order of
+                                   being accepted, once the running ones have ended; belongs to no task, must not block */
     struct cadre_error *errors; /* room for max_errors errors, filled in the order in which they happen */
     size_t max_errors;
     size_t stack_size;          /* bytes of stack that each task needs; 0: 128 KiB */
@@ -231,7 +232,8 @@ int cadre_try_go(struct cadre_group *g, cadre_fn *fn, void *arg) CADRE_MUST_CHEC
 /* Wait until every task of g has ended or was dropped, helping to run them. Returns 0 or the code of the first error
  * (cadre_group_error tells all about it). When a parent's end kept tasks from running, that is the error. Many may wait: all
  * get the same answer. A task that waits for its own group gets -EDEADLK at once. The group can be used again afterwards;
- * its first error stays until cadre_group_reset. */
+ * its first error stays until cadre_group_reset. As with errgroup, waiting ends the context of a CADRE_CANCEL_ON_ERROR group; unless
+ * it failed, its next task makes it live again. */
 int cadre_wait(struct cadre_group *g);
 
 /* Cancel g: what has not started goes to drop, what runs sees its context end. cadre_wait returns `code`, unless a task
@@ -343,7 +345,7 @@ struct cadre_case {
     enum cadre_select_op op;
     struct cadre_chan *chan;
     void *element;       /* read by CADRE_SEND, written by CADRE_RECV */
-    cadre_time deadline; /* CADRE_UNTIL: fires at this time; in the past, at once when nothing else can */
+    cadre_time deadline; /* CADRE_UNTIL: fires at this time; 0 or in the past, at once when nothing else can */
     int code;            /* set in the case that fired: 0, or -EPIPE when its channel was closed */
     /* private */
     void *p_links[8];

@@ -47,6 +47,9 @@ int cadre_group_set_limit(struct cadre_group *g, int limit)
     if ((cdr_load(&g->p_word) & CDR_WANTED) != 0)
         cdr_group_dispatch(g, w, 0);
     cdr_unlock(cdr_group_lock_of(g));
+    if ((cdr_load(&g->p_word) & CDR_DROPPED) != 0)
+        cdr_drop_rest(g);
+    cdr_group_wake(g); /* who waits for the group has more to look after from now on */
     return 0;
 }
 
@@ -57,10 +60,10 @@ int cadre_group_reset(struct cadre_group *g)
     if (g == NULL)
         return -EINVAL;
     cdr_lock(cdr_group_lock_of(g));
-    if (cdr_group_count(g, cdr_load_acquire(&g->p_word)) != 0) {
+    if (!cdr_group_is_done(g)) {
         result = -EBUSY;
     } else {
-        cdr_ctx_renew(&g->p_ctx);
+        cdr_ctx_reset(&g->p_ctx);
         cdr_and(&g->p_word, ~(uint64_t)CDR_STOPPED);
         g->p_errors = g->p_state = 0;
         g->p_limit = 0;

@@ -3,14 +3,12 @@
 #include "base/check.h"
 #include "group/group.h"
 
-#define FLAGS (CDR_SLOT - 1)
-
 void cdr_group_count_in(struct cadre_group *g) { cdr_add(&g->p_word, CDR_ONE); }
 
 /* Others wait for slots: give back ours, and start whom that lets start, while the task still counts. Those that are still waiting
  * then have seen it count; so a task without a slot, which only a limit set later takes into account, must leave under the lock.
  * True when it has left. The group is not gone before the lock is released: who waits for a slot still uses it. */
-static bool hand_on(struct cadre_group *g, struct cdr_fiber *fiber, bool slot, bool local)
+static bool hand_on(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
 {
     bool left = false;
 
@@ -20,37 +18,11 @@ static bool hand_on(struct cadre_group *g, struct cdr_fiber *fiber, bool slot, b
     cdr_group_dispatch(g, fiber->worker, slot ? 0 : 1);
     if (!slot && (cdr_load(&g->p_word) & (CDR_WANTED | CDR_DROPPED)) == CDR_WANTED) {
         left = true;
-        if (local)
-            cdr_store_release(&g->p_ended, g->p_ended + 1);
-        else
-            cdr_sub(&g->p_word, CDR_ONE);
-        cdr_fence_seq();
+        cdr_sub(&g->p_word, CDR_ONE);
         cdr_group_check(g);
     }
     cdr_unlock(cdr_group_lock_of(g));
     return left;
-}
-
-/* The owner has counted an end by a plain store and there are flags: it may have been what others wait for. */
-static __attribute__((cold, noinline)) void flags_seen(struct cadre_group *g)
-{
-    cdr_fence_seq();
-    if ((cdr_load(&g->p_word) & CDR_DROPPED) != 0)
-        cdr_drop_finish(g, false, true);
-    cdr_group_check(g);
-}
-
-/* The owner's end of a task that it ran itself, when a flag is set or comes to be. */
-static __attribute__((cold, noinline)) void end_local_slow(struct cadre_group *g, struct cdr_fiber *fiber)
-{
-    uint64_t word = cdr_load(&g->p_word);
-
-    if (cdr_unlikely((word & CDR_WANTED) != 0) && hand_on(g, fiber, false, true))
-        return;
-    if (cdr_unlikely((word & CDR_DROPPED) != 0) && cdr_drop_finish(g, true, true))
-        return;
-    cdr_store_release(&g->p_ended, g->p_ended + 1);
-    flags_seen(g);
 }
 
 static void end_shared(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
@@ -58,22 +30,22 @@ static void end_shared(struct cadre_group *g, struct cdr_fiber *fiber, bool slot
     bool handed = false;
     uint64_t word, next;
 
-    word = cdr_load(&g->p_word);
+    word = cdr_load_acquire(&g->p_word); /* before the owner's counts are read */
     do {
         if (cdr_unlikely((word & CDR_WANTED) != 0 && !handed)) {
-            if (hand_on(g, fiber, slot, false))
+            if (hand_on(g, fiber, slot))
                 return;
             handed = true;
             slot = false;
-            word = cdr_load(&g->p_word);
+            word = cdr_load_acquire(&g->p_word);
         }
         if (cdr_unlikely((word & CDR_DROPPED) != 0)) {
             if (slot)
                 cdr_sub(&g->p_word, CDR_SLOT);
-            if (cdr_drop_finish(g, true, false))
+            if (cdr_drop_end(g))
                 return;
             slot = false;
-            word = cdr_load(&g->p_word);
+            word = cdr_load_acquire(&g->p_word);
         }
         next = word - CDR_ONE - (slot ? CDR_SLOT : 0);
         if ((word & CDR_WAITED) != 0 && cdr_group_count(g, next) == 0)
@@ -85,16 +57,14 @@ static void end_shared(struct cadre_group *g, struct cdr_fiber *fiber, bool slot
 
 void cdr_group_end(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
 {
-    if (cdr_likely(!slot && cdr_group_is_local(g, fiber))) {
-        if (cdr_unlikely((cdr_load(&g->p_word) & FLAGS) != 0)) {
-            end_local_slow(g, fiber);
+    if (cdr_likely(!slot && cdr_group_is_local(g, fiber) && (cdr_load(&g->p_word) & CDR_NOT_LOCAL) == 0)) {
+        uint32_t ended = g->p_ended;
+
+        cdr_store_release(&g->p_ended, ended + 1);
+        cdr_compiler_barrier(); /* pairs with the membarrier of whoever set a flag */
+        if (cdr_likely((cdr_load(&g->p_word) & CDR_NOT_LOCAL) == 0))
             return;
-        }
-        cdr_store_release(&g->p_ended, g->p_ended + 1);
-        cdr_compiler_barrier(); /* pairs with the membarrier of a foreign waiter or dropper */
-        if (cdr_unlikely((cdr_load(&g->p_word) & (CDR_WAITED | CDR_DROPPED)) != 0))
-            flags_seen(g);
-        return;
+        cdr_store_release(&g->p_ended, ended); /* somebody looks on: take it back, and end where everybody can see it */
     }
     end_shared(g, fiber, slot);
 }

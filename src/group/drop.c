@@ -3,8 +3,8 @@
  * accepted; but they turn up in any order, as workers come across them. So they are kept, and still counted, until they are all
  * that is left of the group; whoever sees that sorts them and hands them over, before the group is done.
  *
- * While DROPPED is set, all ends go through the lock, so that exactly one sees that only dropped tasks are left. The owner's
- * plain count is made to notice by a membarrier, as in group.h. */
+ * While DROPPED is set, all ends go through the lock, so that exactly one sees that only kept tasks are left. The kept ones count,
+ * so the group stays while the lock is held; who is not the one to hand them over does not touch it any more. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -15,12 +15,21 @@ static void *argument(struct cdr_task *task)
     return (task->family & CDR_COPY_INLINE) != 0 ? (void *)&task->arg : task->arg;
 }
 
+/* Whatever the callback does is not done by the task that happens to be underneath. */
 void cdr_drop_now(struct cadre_group *g, const struct cdr_task *accepted)
 {
+    struct cdr_worker *w = cdr_self_or_null();
+    struct cdr_fiber *fiber = w != NULL ? w->fiber : NULL;
+    struct cdr_frame *frame = fiber != NULL ? fiber->frame : NULL;
     struct cdr_task task = *accepted;
 
-    if (g->drop != NULL)
+    if (g->drop != NULL) {
+        if (fiber != NULL)
+            fiber->frame = NULL;
         g->drop(argument(&task));
+        if (fiber != NULL)
+            fiber->frame = frame;
+    }
     if ((task.family & CDR_COPY_MALLOC) != 0)
         free(task.arg);
 }
@@ -39,33 +48,9 @@ bool cdr_drop_keep(struct cadre_group *g, const struct cdr_task *task)
         return false;
     batch->tasks[batch->count++] = *task;
     backlog->dropped_count++;
-    cdr_or(&g->p_word, (uint64_t)CDR_DROPPED);
+    if ((cdr_or(&g->p_word, (uint64_t)CDR_DROPPED) & CDR_DROPPED) == 0)
+        cdr_group_look_on(g, NULL);
     return true;
-}
-
-void cdr_group_drop(struct cadre_group *g, struct cdr_fiber *fiber, const struct cdr_task *task)
-{
-    bool kept = false;
-
-    if ((cdr_load(&g->p_word) & CDR_STOPPED) == 0 || cadre_ctx_error(&g->p_ctx) != 0)
-        cdr_group_note_cancel(g);
-    if ((task->family & CDR_TASK_SLOT) != 0 && (cdr_load(&g->p_word) & CDR_WANTED) != 0)
-        cdr_group_purge(g); /* the queue will not be served any more */
-    if (g->drop != NULL) {
-        cdr_lock(cdr_group_lock_of(g));
-        kept = cdr_drop_keep(g, task);
-        if (kept && (task->family & CDR_TASK_SLOT) != 0)
-            cdr_sub(&g->p_word, CDR_SLOT);
-        cdr_unlock(cdr_group_lock_of(g));
-    }
-    if (kept) {
-        if (!cdr_group_is_local(g, fiber) && !cdr_rt.no_membarrier)
-            cdr_membarrier();
-        cdr_drop_finish(g, false, false);
-        return;
-    }
-    cdr_drop_now(g, task);
-    cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
 }
 
 /* ---- in the order of being accepted: a merge of sorted runs would do, but a heap needs no memory ---- */
@@ -116,22 +101,39 @@ static void sort(struct cdr_batches *dropped, size_t n)
     free(index);
 }
 
+/* p_lock is held. When kept tasks are all that is left, take them: they are the caller's to hand over. Returns how many. */
+static size_t take_rest(struct cadre_group *g, struct cdr_batches *dropped)
+{
+    struct cdr_backlog *backlog = cdr_backlog_of(g);
+    size_t n = backlog != NULL ? backlog->dropped_count : 0;
+
+    if (n == 0 || n != cdr_group_count(g, cdr_load_acquire(&g->p_word)))
+        return 0;
+    *dropped = backlog->dropped;
+    backlog->dropped = (struct cdr_batches){ 0 };
+    backlog->dropped_count = 0;
+    cdr_and(&g->p_word, ~(uint64_t)CDR_DROPPED);
+    return n;
+}
+
 static void hand_over(struct cadre_group *g, struct cdr_batches *dropped, size_t n)
 {
     struct cdr_batch *batch;
 
+    if (n == 0)
+        return;
     sort(dropped, n);
     while ((batch = cdr_batches_take_oldest(dropped)) != NULL) {
         for (size_t i = 0; i < batch->count; i++)
             cdr_drop_now(g, &batch->tasks[i]);
         cdr_batch_put(batch);
     }
+    cdr_drop_count_out(g, (uint32_t)n);
 }
 
-/* n kept tasks end at once. */
-static void end_kept(struct cadre_group *g, uint32_t n)
+void cdr_drop_count_out(struct cadre_group *g, uint32_t n)
 {
-    uint64_t word = cdr_load(&g->p_word), next;
+    uint64_t word = cdr_load_acquire(&g->p_word), next;
 
     do {
         next = word - n * CDR_ONE;
@@ -142,35 +144,57 @@ static void end_kept(struct cadre_group *g, uint32_t n)
         cdr_group_wake(g);
 }
 
-bool cdr_drop_finish(struct cadre_group *g, bool ending, bool local)
+bool cdr_drop_end(struct cadre_group *g)
 {
-    struct cdr_backlog *backlog;
     struct cdr_batches dropped = { 0 };
     size_t n = 0;
+    bool kept;
 
     cdr_lock(cdr_group_lock_of(g));
-    backlog = cdr_backlog_of(g);
-    if (backlog == NULL || backlog->dropped_count == 0) {
-        cdr_unlock(cdr_group_lock_of(g));
-        return false;
-    }
-    /* The kept tasks count, so the group stays while the lock is held. */
-    if (ending && local)
-        cdr_store_release(&g->p_ended, g->p_ended + 1);
-    else if (ending)
+    kept = g->p_backlog != NULL && cdr_backlog_of(g)->dropped_count > 0;
+    if (kept) {
         cdr_sub(&g->p_word, CDR_ONE);
-    cdr_fence_seq();
-    if (backlog->dropped_count == cdr_group_count(g, cdr_load_acquire(&g->p_word))) {
-        dropped = backlog->dropped;
-        n = backlog->dropped_count;
-        backlog->dropped = (struct cdr_batches){ 0 };
-        backlog->dropped_count = 0;
-        cdr_and(&g->p_word, ~(uint64_t)CDR_DROPPED);
+        n = take_rest(g, &dropped);
     }
     cdr_unlock(cdr_group_lock_of(g));
-    if (n > 0) {
-        hand_over(g, &dropped, n);
-        end_kept(g, (uint32_t)n);
+    hand_over(g, &dropped, n);
+    return kept;
+}
+
+void cdr_drop_rest(struct cadre_group *g)
+{
+    struct cdr_batches dropped = { 0 };
+    size_t n;
+
+    cdr_lock(cdr_group_lock_of(g));
+    n = take_rest(g, &dropped);
+    cdr_unlock(cdr_group_lock_of(g));
+    hand_over(g, &dropped, n);
+}
+
+void cdr_group_drop(struct cadre_group *g, struct cdr_fiber *fiber, const struct cdr_task *task)
+{
+    struct cdr_batches dropped = { 0 };
+    bool slot = (task->family & CDR_TASK_SLOT) != 0, kept = false;
+    size_t n = 0;
+
+    if ((cdr_load(&g->p_word) & CDR_STOPPED) == 0 || cadre_ctx_error(&g->p_ctx) != 0)
+        cdr_group_note_cancel(g);
+    if (slot && (cdr_load(&g->p_word) & CDR_WANTED) != 0)
+        cdr_group_purge(g); /* the queue will not be served any more */
+    if (g->drop != NULL) {
+        cdr_lock(cdr_group_lock_of(g));
+        kept = cdr_drop_keep(g, task);
+        if (kept && slot)
+            cdr_sub(&g->p_word, CDR_SLOT);
+        if (kept)
+            n = take_rest(g, &dropped); /* in one go with keeping it: the next to look may end the group */
+        cdr_unlock(cdr_group_lock_of(g));
     }
-    return true;
+    if (kept) {
+        hand_over(g, &dropped, n);
+        return;
+    }
+    cdr_drop_now(g, task);
+    cdr_group_end(g, fiber, slot);
 }

@@ -48,25 +48,14 @@ static int refuse(struct cadre_group *g, const struct cdr_task *task, int code, 
 static int refuse_loudly(struct cadre_group *g, const struct cdr_task *task, int code, bool keeps)
 {
     if (!keeps)
-        cdr_group_error_add(g, code, CADRE_FROM_START, task->index, NULL);
+        cdr_group_error_add(g, code, CADRE_FROM_START, task->index);
     return refuse(g, task, code, keeps);
 }
 
 /* The group has ended or stopped; a context that only cadre_wait ended is renewed. True when the task may start after all. */
 static bool renewed(struct cadre_group *g)
 {
-    bool renew;
-
-    if ((cdr_load(&g->p_state) & CDR_ENDED_BY_WAIT) == 0)
-        return false;
-    cdr_lock(cdr_group_lock_of(g));
-    renew = (g->p_state & CDR_ENDED_BY_WAIT) != 0;
-    if (renew) {
-        cdr_ctx_renew(&g->p_ctx);
-        cdr_and(&g->p_state, ~CDR_ENDED_BY_WAIT);
-    }
-    cdr_unlock(cdr_group_lock_of(g));
-    return !cdr_group_stopped(g);
+    return cdr_ctx_next_round(&g->p_ctx) && !cdr_group_stopped(g);
 }
 
 /* ---- starting ---- */
@@ -116,7 +105,7 @@ static int start(struct cadre_group *g, struct cdr_task *task, bool keeps)
             return (admitted = cadre_ctx_error(&g->p_ctx)) != 0 ? admitted : -ECANCELED;
         return refuse(g, task, cdr_group_note_cancel(g), keeps);
     }
-    local = !limited && cdr_group_is_local(g, w->fiber);
+    local = !limited && cdr_group_is_local(g, w->fiber) && (cdr_load(&g->p_word) & CDR_NOT_LOCAL) == 0;
     task->index = next_index(g, local);
     task->family |= family(g, w, local) | task_flags(g);
     if (local) {
@@ -188,6 +177,7 @@ int cadre_try_go(struct cadre_group *g, cadre_fn *fn, void *arg)
 int cadre_go_copy(struct cadre_group *g, cadre_fn *fn, const void *arg, size_t size)
 {
     struct cdr_task task = { .fn = fn, .group = g };
+    int saved = errno;
 
     if (!valid(g, fn) || (arg == NULL && size > 0))
         return -EINVAL;
@@ -198,8 +188,9 @@ int cadre_go_copy(struct cadre_group *g, cadre_fn *fn, const void *arg, size_t s
         return start(g, &task, false);
     }
     task.arg = malloc(size);
+    errno = saved;
     if (task.arg == NULL) {
-        cdr_group_error_add(g, -ENOMEM, CADRE_FROM_START, 0, NULL);
+        cdr_group_error_add(g, -ENOMEM, CADRE_FROM_START, 0);
         if (g->drop != NULL)
             g->drop((void *)(uintptr_t)arg);
         return -ENOMEM;

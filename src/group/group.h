@@ -10,17 +10,22 @@
  *
  *     p_begun - p_ended + shared        (modulo 2^32)
  *
- * p_begun and p_ended are written only by the owner, the fiber on whose stack the group lives, with plain stores: it counts there
- * the tasks that it starts, and those that it runs itself, inside cadre_wait. Everybody else counts in the shared part. So a group that is
- * filled, run and waited for in one place costs no atomic operation, and a group that is elsewhere (static, malloc'ed, on
- * another's stack) needs no special care: its address says which case it is.
+ * p_begun and p_ended are written only by the owner, the fiber on whose stack the group lives, with plain stores, and only while
+ * none of the flags is set that say that others look on: it counts there the tasks that it starts, and those that it runs itself,
+ * inside cadre_wait. Everybody else counts in the shared part. So a group that is filled, run and waited for in one place
+ * costs no atomic operation, and a group that is elsewhere (static, malloc'ed, on another's stack) needs no special care: its
+ * address says which case it is.
  *
  * Completion. Who waits puts itself into a bucket (wait.c), sets WAITED, and then looks at the count. Who ends a task takes it out
  * of the count and, in the same compare-and-swap, clears WAITED if that made it zero; it then wakes the bucket, which is not part
  * of the group, and does not touch the group again: it may live on a stack that is gone. A count that reaches zero
  * without WAITED being set needs no wake-up: whoever waits later sees the zero.
- *   - The owner's plain store to p_ended against a foreign waiter: the waiter runs a membarrier after setting WAITED, so the owner
- *     either sees the flag with its next operation (and then checks, with a fence) or its store is visible to the waiter.
+ *   - The owner's plain store to p_ended against one who sets a flag: after setting it, that one runs a membarrier. Either its
+ *     look at the count then sees the store, or the owner, which looks at the flags after the store, sees the flag; then it takes
+ *     the store back and ends the task in the shared part, like everybody. While a flag is set the plain counts do not change,
+ *     but for that moment; seeing the count one too low then does no harm, since the task has ended and the owner, who has the
+ *     group on its stack, is still there.
+ *   - The counts are three words. One that looks reads the plain ones before and after the shared one, until they agree.
  *   - A waiter that was woken looks again; tasks started meanwhile make it wait again.
  *   - The owner adds a task while another waits: the two are concurrent, either order is right.
  * test/model/group.pml checks this.
@@ -46,10 +51,12 @@
 #define CDR_STOPPED 0x04u  /* nothing starts any more */
 #define CDR_DROPPED 0x08u  /* tasks wait to be handed to drop */
 
+#define CDR_NOT_LOCAL (CDR_WAITED | CDR_WANTED | CDR_DROPPED) /* others look on: nobody counts in the plain fields */
+
 /* Flags in p_state. */
-#define CDR_CANCEL_NOTED 0x1u  /* the cancel that kept tasks from running is recorded */
-#define CDR_ENDED_BY_WAIT 0x2u /* the context was ended by cadre_wait and can be renewed */
-#define CDR_QUIET 0x4u         /* cancelled with code 0 */
+#define CDR_CANCEL_NOTED 0x1u /* the cancel that kept tasks from running is recorded */
+#define CDR_INHERITED 0x2u    /* and is the group's error, until a task has one of its own */
+#define CDR_QUIET 0x4u        /* cancelled with code 0 */
 
 /* What groups need only with a limit or with dropped tasks; from malloc, freed when the group is done. */
 struct cdr_backlog {
@@ -64,12 +71,34 @@ struct cdr_backlog {
 static inline struct cdr_lock *cdr_group_lock_of(struct cadre_group *g) { return (struct cdr_lock *)(void *)&g->p_lock; }
 static inline struct cdr_backlog *cdr_backlog_of(const struct cadre_group *g) { return g->p_backlog; }
 
-/* Tasks and holds that have not ended, given the word. */
+/* Tasks and holds that have not ended, given the word. For who changes the word next: if that succeeds, the word was right, and if
+ * the plain counts have changed since, somebody will see the flag. */
 static inline uint32_t cdr_group_count(const struct cadre_group *g, uint64_t word)
 {
     uint32_t ended = cdr_load_acquire(&g->p_ended);
 
-    return cdr_load(&g->p_begun) - ended + (uint32_t)(word >> 32);
+    return cdr_load_acquire(&g->p_begun) - ended + (uint32_t)(word >> 32);
+}
+
+/* Is the count zero? For who only looks. */
+static inline bool cdr_group_is_done(const struct cadre_group *g)
+{
+    for (;;) {
+        uint32_t ended = cdr_load_acquire(&g->p_ended), begun = cdr_load_acquire(&g->p_begun);
+        uint64_t word = cdr_load_acquire(&g->p_word);
+
+        if (begun - ended + (uint32_t)(word >> 32) != 0)
+            return false;
+        if (cdr_load_acquire(&g->p_ended) == ended && cdr_load(&g->p_begun) == begun)
+            return true;
+    }
+}
+
+/* After setting a flag that is in NOT_LOCAL: from here on the owner knows, or its counts are visible. */
+static inline void cdr_group_look_on(const struct cadre_group *g, const struct cdr_fiber *fiber)
+{
+    if (!cdr_rt.no_membarrier && !(fiber != NULL && cdr_fiber_holds(fiber, g)))
+        cdr_membarrier(); /* pairs with the compiler barriers in cdr_group_end and cadre_go */
 }
 
 static inline uint32_t cdr_slots(uint64_t word) { return (uint32_t)((word & CDR_SLOTS_MASK) >> 8); }
@@ -133,9 +162,15 @@ void cdr_group_drop(struct cadre_group *g, struct cdr_fiber *fiber, const struct
 /* p_lock is held: keep the task for drop. False without memory. */
 bool cdr_drop_keep(struct cadre_group *g, const struct cdr_task *task);
 
-/* End a task while others are kept to be dropped (`ending`), or only look: when those are all that is left, drop them and end
- * them. False, and nothing was ended, when none are kept. */
-bool cdr_drop_finish(struct cadre_group *g, bool ending, bool local);
+/* End a task while others are kept to be dropped: if those are all that is left then, they are dropped. False, and nothing was
+ * ended, when none are kept. */
+bool cdr_drop_end(struct cadre_group *g);
+
+/* If kept tasks are all that is left, drop them. The caller sees to it that the group stays. */
+void cdr_drop_rest(struct cadre_group *g);
+
+/* Count out tasks that never ran. The group may be gone afterwards. */
+void cdr_drop_count_out(struct cadre_group *g, uint32_t n);
 
 /* Hand the argument over, now. */
 void cdr_drop_now(struct cadre_group *g, const struct cdr_task *task);
@@ -148,8 +183,10 @@ void cdr_group_ended_with(struct cadre_group *g, const struct cdr_frame *frame, 
 /* A hold was released with a code other than 0. */
 void cdr_group_released_with(struct cadre_group *g, int code);
 
-/* An error that no task returned. The second form is for when p_lock is held. */
-void cdr_group_error_add(struct cadre_group *g, int code, enum cadre_origin origin, uint32_t index, const char *message);
+/* An error that no task returned, with what that does to a group with a policy. The group is counted in or otherwise kept. */
+void cdr_group_error_add(struct cadre_group *g, int code, enum cadre_origin origin, uint32_t index);
+
+/* p_lock is held: only write it down. */
 void cdr_group_error_add_locked(struct cadre_group *g, int code, enum cadre_origin origin, uint32_t index, const char *message);
 
 /* Something did not run because the group had ended: record that, once. Returns the code for cadre_go. */

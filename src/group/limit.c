@@ -17,6 +17,7 @@
 struct starter {
     struct cdr_waiter waiter;
     struct cdr_task *task;
+    uint32_t own; /* tasks of the group that are below it on its stack, and wait with it */
     int result;
 };
 
@@ -24,8 +25,11 @@ static struct starter *starter_of(struct cdr_waiter *waiter) { return cdr_contai
 
 struct cdr_backlog *cdr_backlog_need(struct cadre_group *g)
 {
+    int saved = errno;
+
     if (g->p_backlog == NULL)
-        g->p_backlog = calloc(1, sizeof(struct cdr_backlog));
+        cdr_store(&g->p_backlog, calloc(1, sizeof(struct cdr_backlog)));
+    errno = saved;
     return g->p_backlog;
 }
 
@@ -134,6 +138,7 @@ static void serve_starter(struct cadre_group *g, struct cdr_worker *w, struct cd
 {
     struct starter *starter = starter_of(waiter);
 
+    cdr_backlog_of(g)->blocked -= starter->own;
     if (slot) {
         cdr_add(&g->p_word, CDR_ONE);
         launch(g, w, starter->task);
@@ -189,18 +194,18 @@ static uint32_t carried(const struct cadre_group *g, const struct cdr_fiber *fib
     return n;
 }
 
-static void set_wanted(struct cadre_group *g)
+static void set_wanted(struct cadre_group *g, struct cdr_fiber *fiber)
 {
     cdr_or(&g->p_word, (uint64_t)CDR_WANTED);
-    if (cdr_load(&g->p_limit) != 0 && !cdr_rt.no_membarrier)
-        cdr_membarrier(); /* tasks without slots may end by a plain store */
+    if (cdr_load(&g->p_limit) != 0)
+        cdr_group_look_on(g, fiber); /* there may be tasks without slots, which end by a plain store */
 }
 
 /* p_lock is held, and released. */
 static int wait_for_room(struct cadre_group *g, struct cdr_task *task, struct cdr_fiber *fiber)
 {
-    struct starter starter = { .task = task };
     uint32_t own = carried(g, fiber);
+    struct starter starter = { .task = task, .own = own };
     struct cdr_backlog *backlog = cdr_backlog_need(g);
     int result;
 
@@ -212,7 +217,7 @@ static int wait_for_room(struct cadre_group *g, struct cdr_task *task, struct cd
     }
     backlog->blocked += own;
     result = cdr_waitq_wait(&g->p_starters, cdr_group_lock_of(g), &starter.waiter, &g->p_ctx, NULL, NULL);
-    if (own > 0) {
+    if (own > 0 && (result == -ECANCELED || result == -ETIMEDOUT)) { /* in vain, and nobody took it */
         cdr_lock(cdr_group_lock_of(g));
         cdr_backlog_of(g)->blocked -= own;
         cdr_unlock(cdr_group_lock_of(g));
@@ -243,7 +248,7 @@ int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fib
             return 0;
     }
     cdr_lock(cdr_group_lock_of(g));
-    set_wanted(g); /* from here on nobody takes a slot without the lock */
+    set_wanted(g, fiber); /* from here on nobody takes a slot without the lock */
     serve(g, fiber->worker, 0);
     if ((cdr_load(&g->p_word) & CDR_STOPPED) != 0) {
         result = -ECANCELED;
@@ -261,23 +266,46 @@ int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fib
         cdr_and(&g->p_word, ~(uint64_t)CDR_WANTED);
     cdr_unlock(cdr_group_lock_of(g));
     if ((cdr_load(&g->p_word) & CDR_DROPPED) != 0)
-        cdr_drop_finish(g, false, false);
+        cdr_drop_rest(g);
     return result;
+}
+
+/* Move one queued task to the kept ones; without a drop callback, or memory, it is counted out at once. False: the queue is empty. */
+static bool purge_one(struct cadre_group *g)
+{
+    struct cdr_task task;
+    bool there, kept = false;
+
+    cdr_lock(cdr_group_lock_of(g));
+    there = dequeue(cdr_backlog_of(g), &task);
+    if (there && g->drop != NULL)
+        kept = cdr_drop_keep(g, &task);
+    cdr_unlock(cdr_group_lock_of(g));
+    if (there && !kept) {
+        cdr_drop_now(g, &task);
+        cdr_drop_count_out(g, 1);
+    }
+    return there;
 }
 
 void cdr_group_purge(struct cadre_group *g)
 {
-    struct cdr_backlog *backlog;
     struct cdr_waiter *waiter;
-    struct cdr_task task;
+    bool noted = false;
 
+    cdr_group_count_in(g); /* so that it stays until this is over */
+    while (purge_one(g))
+        noted = true;
+    if (noted)
+        cdr_group_note_cancel(g);
     cdr_lock(cdr_group_lock_of(g));
-    backlog = cdr_backlog_of(g);
-    while (dequeue(backlog, &task))
-        cdr_drop_keep(g, &task);
-    while ((waiter = cdr_waitq_take(&g->p_starters)) != NULL)
+    while ((waiter = cdr_waitq_take(&g->p_starters)) != NULL) {
+        cdr_backlog_of(g)->blocked -= starter_of(waiter)->own;
         cdr_waitq_wake(waiter, CDR_WOKEN_CLOSED);
-    cdr_and(&g->p_word, ~(uint64_t)CDR_WANTED);
+    }
+    if (nobody_waits(g))
+        cdr_and(&g->p_word, ~(uint64_t)CDR_WANTED);
     cdr_unlock(cdr_group_lock_of(g));
-    cdr_drop_finish(g, false, false);
+    if (!cdr_drop_end(g))
+        cdr_drop_count_out(g, 1);
 }

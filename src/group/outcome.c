@@ -7,13 +7,6 @@
 #include "group/group.h"
 #include "sync/record.h"
 
-/* An inherited cancel only stands in until a task has an error of its own. */
-static bool is_inherited(const struct cadre_group *g)
-{
-    return g->p_code != 0 && (g->p_state & CDR_CANCEL_NOTED) != 0
-           && (g->p_origin == CADRE_FROM_CANCEL || g->p_origin == CADRE_FROM_DEADLINE);
-}
-
 /* p_lock is held. */
 static void add(struct cadre_group *g, struct cadre_error *error, uint64_t record)
 {
@@ -25,8 +18,9 @@ static void add(struct cadre_group *g, struct cadre_error *error, uint64_t recor
     if (at < g->max_errors && g->errors != NULL)
         g->errors[at] = *error;
     cdr_store(&g->p_errors, g->p_errors + 1);
-    if (g->p_code != 0 && !(is_inherited(g) && error->origin != CADRE_FROM_CANCEL && error->origin != CADRE_FROM_DEADLINE))
+    if (g->p_code != 0 && (g->p_state & CDR_INHERITED) == 0)
         return;
+    cdr_and(&g->p_state, ~CDR_INHERITED); /* a parent's cancel only stands in until there is an error of the group's own */
     g->p_origin = error->origin;
     g->p_index = error->index;
     g->p_note = record;
@@ -41,11 +35,14 @@ void cdr_group_error_add_locked(struct cadre_group *g, int code, enum cadre_orig
     add(g, &error, message != NULL ? cdr_record_put(&error) : 0);
 }
 
-void cdr_group_error_add(struct cadre_group *g, int code, enum cadre_origin origin, uint32_t index, const char *message)
+static void stop(struct cadre_group *g, int code, enum cadre_origin origin, uint64_t record);
+
+void cdr_group_error_add(struct cadre_group *g, int code, enum cadre_origin origin, uint32_t index)
 {
     cdr_lock(cdr_group_lock_of(g));
-    cdr_group_error_add_locked(g, code, origin, index, message);
+    cdr_group_error_add_locked(g, code, origin, index, NULL);
     cdr_unlock(cdr_group_lock_of(g));
+    stop(g, code, origin, 0);
 }
 
 int cdr_group_note_cancel(struct cadre_group *g)
@@ -60,9 +57,11 @@ int cdr_group_note_cancel(struct cadre_group *g)
     if ((g->p_state & (CDR_CANCEL_NOTED | CDR_QUIET)) == 0) {
         cdr_or(&g->p_state, CDR_CANCEL_NOTED);
         /* A group that ended its own context has said why. */
-        if (cdr_load(&g->p_code) == 0)
+        if (cdr_load(&g->p_code) == 0) {
             cdr_group_error_add_locked(g, code, cause.origin == CADRE_FROM_DEADLINE ? CADRE_FROM_DEADLINE : CADRE_FROM_CANCEL,
                                        0, cause.message);
+            cdr_or(&g->p_state, CDR_INHERITED);
+        }
     }
     cdr_unlock(cdr_group_lock_of(g));
     return code;
@@ -109,8 +108,7 @@ void cdr_group_released_with(struct cadre_group *g, int code)
         cdr_group_note_cancel(g);
         return;
     }
-    cdr_group_error_add(g, code, CADRE_FROM_RELEASE, 0, NULL);
-    stop(g, code, CADRE_FROM_RELEASE, 0);
+    cdr_group_error_add(g, code, CADRE_FROM_RELEASE, 0);
 }
 
 void cadre_group_cancel(struct cadre_group *g, int code, const char *why)
@@ -121,8 +119,9 @@ void cadre_group_cancel(struct cadre_group *g, int code, const char *why)
     if (g == NULL)
         return;
     cdr_group_bind(g);
+    (void)cadre_ctx_error(&g->p_ctx); /* may run hooks, so before the lock */
     cdr_lock(cdr_group_lock_of(g));
-    if (cadre_ctx_error(&g->p_ctx) == 0) {
+    if (cdr_load(&g->p_ctx.p_state) == 0) {
         if (code == 0) {
             cdr_or(&g->p_state, CDR_QUIET);
         } else {

@@ -73,7 +73,7 @@ void cdr_task_refuse(struct cdr_fiber *fiber, const struct cdr_task *task, int e
 {
     struct cadre_group *g = task->group;
 
-    cdr_group_error_add(g, error, CADRE_FROM_START, task->index, NULL);
+    cdr_group_error_add(g, error, CADRE_FROM_START, task->index);
     cdr_drop_now(g, task);
     cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
 }

@@ -4,6 +4,7 @@
  * Who sleeps lies in a bucket, chosen by the group's address, so that the one who wakes need not touch the group. A bucket's
  * lock is taken after a group's and before a run queue's. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "group/group.h"
@@ -22,6 +23,10 @@ static struct bucket {
     CDR_OWN_LINE struct cdr_lock lock;
     struct cdr_node *sleepers;
 } buckets[BUCKETS];
+
+/* In the child of a fork nobody sleeps any more. */
+static void forget(void) { memset(buckets, 0, sizeof buckets); }
+static __attribute__((constructor)) void survive_fork(void) { cdr_at_fork(NULL, NULL, forget); }
 
 static struct bucket *bucket_of(const struct cadre_group *g)
 {
@@ -46,13 +51,7 @@ void cdr_group_wake(const struct cadre_group *g)
     cdr_unlock(&bucket->lock);
 }
 
-/* The exact count for the owner; for others, exact as soon as the owner knows that somebody waits. */
-static bool is_done(void *arg)
-{
-    const struct cadre_group *g = arg;
-
-    return cdr_group_count(g, cdr_load_acquire(&g->p_word)) == 0;
-}
+static bool is_done(void *g) { return cdr_group_is_done(g); }
 
 /* Run the group's tasks that lie on top of the worker's deque on the waiter's own stack, as long as there is enough of it. */
 static void run_own(struct cadre_group *g, struct cdr_fiber *fiber)
@@ -85,7 +84,7 @@ static bool is_within(const struct cadre_group *g, const struct cdr_fiber *fiber
 static __attribute__((noinline)) void sleep_until_done(struct cadre_group *g, struct cdr_fiber *fiber)
 {
     struct bucket *bucket = bucket_of(g);
-    bool limited = g->limit != 0 || cdr_load(&g->p_limit) != 0;
+    bool limited = g->limit != 0 || cdr_load(&g->p_limit) != 0; /* then there may be a queue, to be purged at a cancel */
     struct sleeper sleeper = { .group = g };
     enum cdr_reason reason;
 
@@ -97,8 +96,7 @@ static __attribute__((noinline)) void sleep_until_done(struct cadre_group *g, st
     cdr_list_append(&bucket->sleepers, &sleeper.node);
     cdr_unlock(&bucket->lock);
     cdr_or(&g->p_word, (uint64_t)CDR_WAITED);
-    if (!cdr_group_is_local(g, fiber) && !cdr_rt.no_membarrier)
-        cdr_membarrier(); /* pairs with the compiler barriers of the owner's plain counting */
+    cdr_group_look_on(g, fiber);
     cdr_group_check(g);
     reason = cdr_block_park(&sleeper.block, INT64_MAX);
     cdr_lock(&bucket->lock);
@@ -127,25 +125,15 @@ static void free_backlog(struct cadre_group *g)
     cdr_unlock(cdr_group_lock_of(g));
 }
 
-/* Hooks run here, so no lock is held. Flagged first: who finds the context ended finds the reason too. */
-static void end_context(struct cadre_group *g)
-{
-    if (cadre_ctx_error(&g->p_ctx) != 0)
-        return;
-    cdr_or(&g->p_state, CDR_ENDED_BY_WAIT);
-    if (!cdr_ctx_end(&g->p_ctx, -ECANCELED, CADRE_FROM_CANCEL, 0))
-        cdr_and(&g->p_state, ~CDR_ENDED_BY_WAIT);
-}
-
-/* The code for the waiter; when it is a task that returns it, the message goes along. */
-static int answer(struct cadre_group *g, const struct cdr_fiber *fiber)
+/* The code for the waiter; when it is a task that returns it, the message goes along. `round` is the context's, from before. */
+static int answer(struct cadre_group *g, const struct cdr_fiber *fiber, uint32_t round)
 {
     int code = cdr_load(&g->p_code);
 
     if (cdr_unlikely(cdr_load(&g->p_backlog) != NULL))
         free_backlog(g);
     if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0)
-        end_context(g);
+        cdr_ctx_end_round(&g->p_ctx, round);
     if (cdr_unlikely(code != 0) && fiber->frame != NULL && g->p_note != 0) {
         fiber->frame->failed_code = code;
         fiber->frame->record = g->p_note;
@@ -156,6 +144,8 @@ static int answer(struct cadre_group *g, const struct cdr_fiber *fiber)
 /* The rest of cadre_wait, when there is more to do than to run what is there. */
 static __attribute__((noinline)) int wait_longer(struct cadre_group *g, struct cdr_fiber *fiber)
 {
+    uint32_t round = cdr_ctx_round(&g->p_ctx);
+
     while (!is_done(g)) {
         if (is_within(g, fiber))
             return -EDEADLK;
@@ -165,7 +155,7 @@ static __attribute__((noinline)) int wait_longer(struct cadre_group *g, struct c
             sleep_until_done(g, fiber);
         run_own(g, fiber);
     }
-    return answer(g, fiber);
+    return answer(g, fiber, round);
 }
 
 int cadre_wait(struct cadre_group *g)

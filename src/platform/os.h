@@ -79,6 +79,9 @@ struct cdr_lifecycle {
 };
 void cdr_lifecycle_init(const struct cdr_lifecycle *lifecycle);
 
+/* The same three moments around fork(2), for what other files guard with locks. From constructors only. */
+void cdr_at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
+
 /* NULL: nothing to do when this thread exits. */
 void cdr_thread_set_exit(void *arg);
 

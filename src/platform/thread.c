@@ -108,6 +108,11 @@ void cdr_lifecycle_init(const struct cdr_lifecycle *lifecycle)
     pthread_once(&once, init_once);
 }
 
+void cdr_at_fork(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
+{
+    pthread_atfork(before, in_parent, in_child);
+}
+
 void cdr_thread_set_exit(void *arg) { pthread_setspecific(exit_key, arg); }
 
 void cdr_thread_yield(void) { sched_yield(); }

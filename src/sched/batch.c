@@ -58,6 +58,17 @@ void cdr_batches_append(struct cdr_batches *list, struct cdr_batch *batch)
     list->newest = batch;
 }
 
+void cdr_batches_prepend(struct cdr_batches *list, struct cdr_batch *batch)
+{
+    batch->prev = NULL;
+    batch->next = list->oldest;
+    if (list->oldest != NULL)
+        list->oldest->prev = batch;
+    else
+        list->newest = batch;
+    cdr_store(&list->oldest, batch);
+}
+
 struct cdr_batch *cdr_batches_take_oldest(struct cdr_batches *list)
 {
     struct cdr_batch *batch = list->oldest;

@@ -139,6 +139,13 @@ void cdr_deque_adopt(struct cdr_deque *d, struct cdr_batch *batch)
     cdr_unlock(&d->lock);
 }
 
+void cdr_deque_give_back(struct cdr_deque *d, struct cdr_batch *batch)
+{
+    cdr_lock(&d->lock);
+    cdr_batches_prepend(&d->batches, batch);
+    cdr_unlock(&d->lock);
+}
+
 bool cdr_deque_drain(struct cdr_deque *d, struct cdr_batches *out)
 {
     struct cdr_batch *batch;

@@ -136,8 +136,9 @@ void cdr_deque_force(struct cdr_deque *d);
 /* Ask the owner to share at its next push. */
 static inline void cdr_deque_request(struct cdr_deque *d) { cdr_store(&d->limit, 0); }
 
-/* Owner only, the batch becomes part of the deque. */
+/* Owner only: the batch becomes part of the deque, as the newest or, given back, as the oldest. */
 void cdr_deque_adopt(struct cdr_deque *d, struct cdr_batch *batch);
+void cdr_deque_give_back(struct cdr_deque *d, struct cdr_batch *batch);
 
 /* Owner only: move everything out, oldest first, for another's use. False when memory is short; then some tasks are still there. */
 bool cdr_deque_drain(struct cdr_deque *d, struct cdr_batches *out);
@@ -148,6 +149,7 @@ void cdr_batch_put(struct cdr_batch *batch);
 void cdr_batch_cache_lock(void); /* around fork(2) */
 void cdr_batch_cache_unlock(void);
 void cdr_batches_append(struct cdr_batches *list, struct cdr_batch *batch);
+void cdr_batches_prepend(struct cdr_batches *list, struct cdr_batch *batch);
 struct cdr_batch *cdr_batches_take_oldest(struct cdr_batches *list);
 struct cdr_batch *cdr_batches_take_newest(struct cdr_batches *list);
 

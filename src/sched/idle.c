@@ -95,13 +95,14 @@ int64_t cdr_earliest_timer(void)
     return earliest;
 }
 
-/* Leave the idle list by oneself; false when somebody else took this worker out first, and gave it a token. */
+/* Leave the idle list by oneself; false when somebody else took this worker out first, and gave it a token, or when there is none.
+ * A pinned fiber cannot wait for one: nobody else may run it. */
 static bool unpark_self(struct cdr_worker *w)
 {
     bool out;
 
     cdr_lock(&cdr_rt.idle_lock);
-    out = w->idle && cdr_rt.tokens > 0;
+    out = w->idle && (cdr_rt.tokens > 0 || cdr_load(&w->pinned.count) != 0);
     if (out)
         unlist(w);
     cdr_unlock(&cdr_rt.idle_lock);
@@ -187,7 +188,10 @@ void cdr_surrender(struct cdr_worker *w)
     if (given)
         list(w);
     cdr_unlock(&cdr_rt.idle_lock);
-    if (given)
+    if (!given)
+        return;
+    cdr_fence_seq(); /* pairs with the one in cdr_wake_home */
+    if (!(cdr_load(&w->pinned.count) != 0 && unpark_self(w)))
         park(w);
 }
 
@@ -214,7 +218,7 @@ void cdr_thread_sleeps(struct cdr_worker *w)
 {
     if (!cdr_deque_empty(&w->deque))
         cdr_deque_share(&w->deque, true);
-    if (cdr_exchange(&w->token, (uint32_t)CDR_TOKEN_NONE) != CDR_TOKEN_NONE) {
+    if (w->pool || cdr_exchange(&w->token, (uint32_t)CDR_TOKEN_NONE) != CDR_TOKEN_NONE) {
         cdr_lock(&cdr_rt.idle_lock);
         cdr_store(&cdr_rt.tokens, cdr_rt.tokens + 1);
         cdr_unlock(&cdr_rt.idle_lock);
@@ -222,6 +226,15 @@ void cdr_thread_sleeps(struct cdr_worker *w)
     cdr_fence_seq();
     if (cdr_started() && cdr_work_visible(w))
         cdr_wake_one();
+}
+
+void cdr_thread_woke(struct cdr_worker *w)
+{
+    if (!w->pool)
+        return;
+    cdr_lock(&cdr_rt.idle_lock);
+    cdr_store(&cdr_rt.tokens, cdr_rt.tokens - 1); /* perhaps below zero: another will give its up */
+    cdr_unlock(&cdr_rt.idle_lock);
 }
 
 void cdr_timer_changed(struct cdr_worker *w, int64_t when)

@@ -113,9 +113,22 @@ static bool take_fairly(struct cdr_worker *w, struct cdr_found *found)
     if (cdr_deque_steal(&w->deque, &found->task, 1, 0, &batch) == 1)
         return true;
     found->task.fn = NULL;
-    if (batch != NULL)
-        cdr_deque_adopt(&w->deque, batch);
-    return false;
+    if (batch == NULL)
+        return false;
+    cdr_task_copy(&found->task, &batch->tasks[--batch->count]);
+    if (batch->count > 0)
+        cdr_deque_give_back(&w->deque, batch);
+    else
+        cdr_batch_put(batch);
+    return true;
+}
+
+static void queue_ready(struct cdr_worker *w, struct cdr_fiber *fiber)
+{
+    cdr_lock(&w->ready_lock);
+    cdr_fiber_queue_put(&w->ready, fiber);
+    cdr_unlock(&w->ready_lock);
+    cdr_wake_one();
 }
 
 static bool pick(struct cdr_worker *w, struct cdr_found *found)
@@ -126,7 +139,7 @@ static bool pick(struct cdr_worker *w, struct cdr_found *found)
     found->task.fn = NULL;
     if ((picks % 16) == 0 && cdr_load(&w->timers.next) != INT64_MAX)
         cdr_timers_fire(&w->timers, cdr_now());
-    if ((found->fiber = take_queued(w, &w->pinned)) != NULL)
+    if ((picks & 2) != 0 && (found->fiber = take_queued(w, &w->pinned)) != NULL)
         return true;
     if (cdr_unlikely(picks % FAIR_EVERY == 0 || cdr_chaos(4)) && take_fairly(w, found))
         return true;
@@ -137,7 +150,7 @@ static bool pick(struct cdr_worker *w, struct cdr_found *found)
     w->streak = 0;
     if (take_own(w, found) || cdr_take_injected(w, found))
         return true;
-    return (found->fiber = take_slot(w)) != NULL;
+    return (found->fiber = take_slot(w)) != NULL || (found->fiber = take_queued(w, &w->pinned)) != NULL;
 }
 
 static bool search(struct cdr_worker *w, struct cdr_found *found)
@@ -158,8 +171,11 @@ static void pool_step(struct cdr_worker *w, struct cdr_fiber *fiber)
 {
     struct cdr_found found;
 
-    if (cdr_unlikely(cdr_load(&cdr_rt.tokens) < 0))
+    if (cdr_unlikely(cdr_load(&cdr_rt.tokens) < 0) && cdr_load(&w->pinned.count) == 0) {
+        if ((found.fiber = take_slot(w)) != NULL)
+            queue_ready(w, found.fiber);
         cdr_surrender(w);
+    }
     if (!pick(w, &found) && !search(w, &found)) {
         cdr_idle(w);
         return;
@@ -267,14 +283,6 @@ bool cdr_suspend(struct cdr_fiber *fiber, void (*after)(void *arg), void *arg)
 }
 
 /* ---- making ready ---- */
-
-static void queue_ready(struct cdr_worker *w, struct cdr_fiber *fiber)
-{
-    cdr_lock(&w->ready_lock);
-    cdr_fiber_queue_put(&w->ready, fiber);
-    cdr_unlock(&w->ready_lock);
-    cdr_wake_one();
-}
 
 static bool ready_pinned(struct cdr_fiber *fiber)
 {

@@ -32,22 +32,22 @@ static bool done(const struct cdr_wait *wait) { return (cdr_load_acquire(&wait->
 /* The thread sleeps; its own timeout serves as the timer. */
 static void sleep_on_thread(struct cdr_wait *wait, int64_t deadline)
 {
+    struct cdr_worker *w = wait->fiber->worker;
+    uint32_t state;
+
     for (int i = 0; i < 100 && !done(wait); i++)
         cdr_spin_hint();
     if (done(wait))
         return;
-    cdr_thread_sleeps(wait->fiber->worker);
-    while (!done(wait)) {
-        uint32_t state = cdr_load(&wait->state);
-
-        if ((state & CDR_WAIT_DONE) != 0)
-            break;
+    cdr_thread_sleeps(w);
+    while (((state = cdr_load_acquire(&wait->state)) & CDR_WAIT_DONE) == 0) {
         if (cdr_futex_wait(&wait->state, state, deadline) == -ETIMEDOUT) {
             deadline = INT64_MAX;
             if (cdr_wait_claim(wait))
                 cdr_wait_finish(wait, CDR_WOKEN_BY_TIMER);
         }
     }
+    cdr_thread_woke(w);
 }
 
 static bool fire(struct cdr_timer *timer)

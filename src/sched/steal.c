@@ -8,14 +8,18 @@
 bool cdr_take_injected(struct cdr_worker *w, struct cdr_found *found)
 {
     struct cdr_batch *batch;
+    uint32_t more;
 
     if (cdr_load(&cdr_rt.injected_any) == 0)
         return false;
     cdr_lock(&cdr_rt.inject_lock);
     found->fiber = cdr_fiber_queue_take(&cdr_rt.injected);
     batch = found->fiber == NULL ? cdr_batches_take_oldest(&cdr_rt.injected_tasks) : NULL;
-    cdr_store(&cdr_rt.injected_any, cdr_rt.injected.first != NULL || cdr_rt.injected_tasks.oldest != NULL);
+    more = cdr_rt.injected.first != NULL || cdr_rt.injected_tasks.oldest != NULL;
+    cdr_store(&cdr_rt.injected_any, more);
     cdr_unlock(&cdr_rt.inject_lock);
+    if (more) /* those who brought it may have relied on this thread alone */
+        cdr_wake_one();
     if (batch == NULL)
         return found->fiber != NULL;
     cdr_deque_adopt(&w->deque, batch);

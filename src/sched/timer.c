@@ -2,6 +2,8 @@
  * Timer shards. Lock order: a shard's lock is taken before a run queue's and never with another shard's. */
 #include "sched/timer.h"
 
+void (*cdr_timers_after)(void);
+
 void cdr_timer_shard_init(struct cdr_timer_shard *shard) { shard->next = INT64_MAX; }
 
 static void publish(struct cdr_timer_shard *shard)
@@ -45,8 +47,7 @@ void cdr_timer_stop(struct cdr_timer *timer)
 
 bool cdr_timers_fire(struct cdr_timer_shard *shard, int64_t now)
 {
-    struct cdr_heap_node *later = NULL; /* whose `after` is to be called, linked by next */
-    bool fired = false;
+    bool fired = false, more = false;
 
     if (cdr_load_acquire(&shard->next) > now)
         return false;
@@ -57,18 +58,11 @@ bool cdr_timers_fire(struct cdr_timer_shard *shard, int64_t now)
         cdr_heap_remove(&shard->heap, node);
         timer->armed = false;
         fired = true;
-        if (timer->fire(timer)) {
-            node->next = later;
-            later = node;
-        }
+        more |= timer->fire(timer);
     }
     publish(shard);
     cdr_unlock(&shard->lock);
-    while (later != NULL) {
-        struct cdr_timer *timer = cdr_container_of(later, struct cdr_timer, node);
-
-        later = later->next;
-        timer->after(timer);
-    }
+    if (more)
+        cdr_load_acquire(&cdr_timers_after)();
     return fired;
 }

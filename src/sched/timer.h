@@ -18,14 +18,17 @@ struct cdr_timer {
     struct cdr_timer_shard *shard; /* NULL: not started */
     bool armed;                    /* in the heap */
     /* Called with the shard locked and the timer out of the heap, so that cdr_timer_stop, which takes the lock, can rely on
-     * fire being over. Takes no lock but a run queue's. When it returns true, `after` is called once the shard is unlocked. */
+     * fire being over. Takes no lock but those of run queues and of hooks. When it returns true, cdr_timers_after is called
+     * once the shard is unlocked; the timer may be gone by then. */
     bool (*fire)(struct cdr_timer *timer);
-    void (*after)(struct cdr_timer *timer);
 };
+
+/* Set by the layer above, before it starts timers that ask for it. */
+extern void (*cdr_timers_after)(void);
 
 void cdr_timer_shard_init(struct cdr_timer_shard *shard);
 
-/* Set fire (and after), then start. True when it became the earliest of its shard. */
+/* Set fire, then start. True when it became the earliest of its shard. */
 bool cdr_timer_start(struct cdr_timer *timer, struct cdr_timer_shard *shard, int64_t when);
 
 /* After this the timer is in no heap and its fire is not running. A timer that was not started is fine. */

@@ -161,8 +161,10 @@ void cdr_wake_home(struct cdr_worker *home);
 
 bool cdr_token_take(struct cdr_worker *w, uint32_t state);
 
-/* The adopted thread is about to sleep in a call: give up its token, let others see its tasks. */
+/* The thread itself is about to sleep in a call: give up its token, let others see its tasks. Afterwards a thread of the pool
+ * takes one again. */
 void cdr_thread_sleeps(struct cdr_worker *w);
+void cdr_thread_woke(struct cdr_worker *w);
 
 /* A timer became the earliest of its shard. */
 void cdr_timer_changed(struct cdr_worker *w, int64_t when);

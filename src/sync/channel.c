@@ -151,10 +151,7 @@ void cadre_chan_close(struct cadre_chan *c)
     while ((waiter = cdr_waitq_take(&c->p_receivers)) != NULL || (waiter = cdr_waitq_take(&c->p_senders)) != NULL)
         cdr_waitq_put(&woken, waiter);
     cdr_unlock(cdr_chan_lock(c));
-    while ((waiter = cdr_waitq_first(&woken)) != NULL) {
-        cdr_waitq_remove(&woken, waiter);
-        cdr_waitq_wake(waiter, CDR_WOKEN_CLOSED);
-    }
+    cdr_waitq_wake_all(&woken, CDR_WOKEN_CLOSED);
 }
 
 void cadre_chan_finish(struct cadre_chan *c)

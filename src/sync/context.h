@@ -7,7 +7,7 @@
  *     link   in the list of the context it belongs to, under that context's lock
  *     child  its own link lies in its parent's list, under the parent's lock, as long as its own list is not empty
  *
- * Lock order: parent before child. Linking and unlinking hold one lock at a time. The end of a context holds its lock while it
+ * Lock order: parent before child, then what belongs to hooks. Linking and unlinking hold one lock at a time. The end of a context holds its lock while it
  * tells its links, which is what keeps them alive: whoever is told must take the lock to leave.
  *
  * Interleavings that matter:
@@ -31,14 +31,74 @@ struct cdr_link {
     uint32_t kind;
 };
 
+static inline struct cdr_lock *cdr_ctx_lock(struct cadre_ctx *ctx) { return (struct cdr_lock *)(void *)&ctx->p_lock; }
+static inline struct cdr_node **cdr_ctx_links(struct cadre_ctx *ctx) { return (struct cdr_node **)(void *)&ctx->p_links; }
+static inline struct cdr_link *cdr_ctx_link(struct cadre_ctx *ctx) { return (struct cdr_link *)(void *)&ctx->p_link; }
+
+/* Where cancels come from, as opposed to values. */
+static inline struct cadre_ctx *cdr_ctx_above(const struct cadre_ctx *ctx)
+{
+    return (ctx->flags & CADRE_SHIELDED) != 0 ? NULL : cdr_load(&ctx->parent);
+}
+
+/* Hooks that are due, in some thread's hands. */
+struct cdr_due {
+    struct cdr_node *hooks; /* under the lock of hooks */
+    bool any;               /* the thread's own: there have been some */
+};
+
+/* ---- ending (context.c) ---- */
+
+/* p_state: 0 while live, then how it ended, whether only cadre_wait ended it, and the cause's origin. */
+enum { CDR_LIVE, CDR_CANCELLED, CDR_EXPIRED, CDR_HOW = 0x7f, CDR_BY_WAIT = 0x80, CDR_ORIGIN_SHIFT = 8 };
+
+/* What ended a context, or is about to. */
+struct cdr_ending {
+    int state, code;
+    cadre_time when;
+    uint64_t record;
+};
+
+static inline int cdr_ending_error(const struct cdr_ending *ending)
+{
+    return (ending->state & CDR_HOW) == CDR_EXPIRED ? -ETIMEDOUT : -ECANCELED;
+}
+
+/* How a context ended that is not live any more. */
+struct cdr_ending cdr_ctx_ending(const struct cadre_ctx *ctx);
+
+/* The earliest thing that ended ctx or one of its ancestors; false when all are live. Changes nothing. */
+bool cdr_ctx_find_ending(struct cadre_ctx *ctx, struct cdr_ending *ending);
+
+/* End a context with this cause; the text is the record's, or that of the code. False when it had ended before. */
+bool cdr_ctx_end(struct cadre_ctx *ctx, int code, enum cadre_origin origin, uint64_t record);
+
+/* ctx, which is locked, has ended: tell one of its links, and all that lies below it. Due hooks are added to *due. */
+void cdr_ctx_tell(struct cadre_ctx *ctx, struct cdr_link *link, struct cdr_due *due);
+
+/* Make an ended context live again. Nobody may be using it. */
+void cdr_ctx_reset(struct cadre_ctx *ctx);
+
+/* A group that is waited for ends its context, and its next task makes it live again: a round. Ending is for the round that the
+ * waiter came in; the next round begins only if nothing else has ended the context. */
+uint32_t cdr_ctx_round(const struct cadre_ctx *ctx);
+void cdr_ctx_end_round(struct cadre_ctx *ctx, uint32_t round);
+bool cdr_ctx_next_round(struct cadre_ctx *ctx);
+
+/* ---- blocking (link.c) ---- */
+
 /* A call that blocks under a context, on the caller's stack. */
 struct cdr_block {
     struct cdr_wait wait;
     struct cdr_link link;
     struct cadre_ctx *ctx;
     int64_t deadline; /* the context's */
-    void *claimed;    /* hooks that entering found to be due; they run when no lock is held any more */
+    struct cdr_due due; /* hooks that entering found to be due; they run when no lock is held any more */
 };
+
+/* Add link to ctx, and ctx to its parent when it had no links, and so on. */
+void cdr_ctx_attach(struct cadre_ctx *ctx, struct cdr_link *link, struct cdr_due *due);
+void cdr_ctx_detach(struct cadre_ctx *ctx, struct cdr_link *link);
 
 /* Get ready to block: 0, or the context's error when it has ended. The caller may hold an object's lock, so no hook runs here: after
  * an error, once it holds none, the caller asks cadre_ctx_error. */
@@ -51,13 +111,14 @@ enum cdr_reason cdr_block_park(struct cdr_block *block, int64_t deadline);
 void cdr_block_leave(struct cdr_block *block);
 
 /* What the end of the context amounts to, after CDR_WOKEN_BY_CANCEL or CDR_WOKEN_BY_TIMER. */
-int cdr_block_error(const struct cdr_block *block);
+int cdr_block_error(const struct cdr_block *block, enum cdr_reason reason);
 
-/* End a context with this cause. error->code and origin are used, and the text when there is a record number. False when it had
- * ended before. */
-bool cdr_ctx_end(struct cadre_ctx *ctx, int code, enum cadre_origin origin, uint64_t record);
+/* ---- hooks (hook.c) ---- */
 
-/* Make an ended context live again. Nobody may be using it. */
-void cdr_ctx_renew(struct cadre_ctx *ctx);
+/* A context that is locked has ended: its hook is due, unless it was before. */
+void cdr_hook_tell(struct cdr_link *link, struct cdr_due *due);
+
+/* Run them, with no lock held. */
+void cdr_hooks_run(struct cdr_due *due);
 
 #endif

@@ -15,6 +15,10 @@ static struct {
     } ring[CDR_RECORDS]; /* untouched until used, so it costs nothing */
 } records;
 
+static void hold(void) { cdr_lock(&records.lock); }
+static void let_go(void) { cdr_unlock(&records.lock); }
+static __attribute__((constructor)) void survive_fork(void) { cdr_at_fork(hold, let_go, let_go); }
+
 uint64_t cdr_record_put(const struct cadre_error *error)
 {
     uint64_t number;

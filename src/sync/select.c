@@ -129,7 +129,7 @@ static int wait_for_one(struct cadre_case *cases, struct cadre_case *first, int 
         result = until;
         cases[until].code = 0;
     } else {
-        result = cdr_block_error(block);
+        result = cdr_block_error(block, reason);
     }
     cdr_block_leave(block);
     return result;

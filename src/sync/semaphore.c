@@ -5,8 +5,9 @@
 
 static struct cdr_lock *lock_of(struct cadre_sem *s) { return (struct cdr_lock *)(void *)&s->p_lock; }
 
-/* The lock is held: hand units to those who wait, as far as they go. They are woken under the lock; it is not theirs to take. */
-static void serve(void *object)
+/* The lock is held: hand units to those who wait, as far as they go. They are woken without it: the semaphore may be theirs to take
+ * away. */
+static void serve(void *object, void **woken)
 {
     struct cadre_sem *s = object;
     struct cdr_waiter *waiter;
@@ -16,7 +17,7 @@ static void serve(void *object)
         if (!cdr_wait_claim(&waiter->block->wait))
             continue;
         s->p_used += waiter->units;
-        cdr_waitq_wake(waiter, CDR_WOKEN);
+        cdr_waitq_put(woken, waiter);
     }
 }
 
@@ -59,6 +60,7 @@ int cadre_sem_acquire(struct cadre_ctx *ctx, struct cadre_sem *s, int64_t n)
 
 int cadre_sem_release(struct cadre_sem *s, int64_t n)
 {
+    void *woken = NULL;
     int result = 0;
 
     if (s == NULL || n < 0)
@@ -68,8 +70,9 @@ int cadre_sem_release(struct cadre_sem *s, int64_t n)
         result = -EINVAL;
     } else {
         s->p_used -= n;
-        serve(s);
+        serve(s, &woken);
     }
     cdr_unlock(lock_of(s));
+    cdr_waitq_wake_all(&woken, CDR_WOKEN);
     return result;
 }

@@ -33,7 +33,7 @@ int cadre_sleep(struct cadre_ctx *ctx, cadre_time duration)
         return error;
     reason = cdr_block_park(&block, until);
     if (reason != CDR_WOKEN_BY_TIMER || block.deadline < until)
-        error = cdr_block_error(&block);
+        error = cdr_block_error(&block, reason);
     cdr_block_leave(&block);
     return error;
 }

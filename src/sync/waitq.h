@@ -54,9 +54,13 @@ static inline void cdr_waitq_wake(struct cdr_waiter *waiter, enum cdr_reason rea
     cdr_wait_finish(&waiter->block->wait, reason);
 }
 
+/* Wake waiters that were taken and put into a list of the caller's. Without the object's lock: it may be gone once they go on. */
+void cdr_waitq_wake_all(void **woken, enum cdr_reason reason);
+
 /* Wait in the queue: called with *lock held, returns without. 0 when served, -EPIPE when the object was closed, else the context's
- * error, with the waiter out of the queue. left, unless NULL, is called with the lock held after leaving in vain. */
+ * error, with the waiter out of the queue. left, unless NULL, is called with the lock held after leaving in vain, and may put waiters that it took
+ * into *woken. */
 int cdr_waitq_wait(void **queue, struct cdr_lock *lock, struct cdr_waiter *waiter, struct cadre_ctx *ctx,
-                   void (*left)(void *object), void *object);
+                   void (*left)(void *object, void **woken), void *object);
 
 #endif

@@ -2,28 +2,34 @@
  * The deque: an owner that pushes and pops with plain stores, thieves that take the public part, and thieves that make private
  * tasks public by force. Every task is taken exactly once.
  *
- * spin: -DTASKS=5
  * cc: -DSAFETY -DCOLLAPSE
  * pan: -m200000
  * broken: -DBROKEN_NO_BARRIER
  * broken: -DBROKEN_NO_REREAD
- * broken: -DBROKEN_NO_SPLIT_CHECK
+ * broken: -DBROKEN_BARRIER_FIRST
+ * broken: -DBROKEN_POP_LOADS_FIRST
  *
  * Steps and source (src/sched/deque.h, deque.c): push: cdr_deque_push, cdr_deque_push_slow, spill, share_half. pop: cdr_deque_pop,
  * cdr_deque_pop_slow, refill. steal: cdr_deque_steal. force: cdr_deque_force. ask: cdr_deque_request.
  *
  * The owner has a store buffer, first in, first out, as on x86: what it writes to `tail` and to the ring comes to memory when the
  * process `memory` feels like it. Taking or leaving the lock, and any exchange, waits until the buffer is empty; the membarrier of
- * a thief waits until the owner's is. Only the owner writes tail and ring, so that its own view of them is a copy.
+ * a thief waits until the owner's is. Only the owner writes tail and ring, so that its own view of them is a copy. Steps of the
+ * owner that nobody else can tell apart are one step: what it puts into its buffer shows only later anyway.
+ *
+ * There is one thief, for ever: all that thieves do they do under the lock. It may take any number of public tasks,
+ * which covers the source's choice of numbers.
  *
  * Left out: shared_only (then everything is under the lock), stealing by family, drain, and processors that reorder more
- * than x86 does. Thieves may take any number of public tasks, which covers the source's choice of numbers. */
+ * than x86 does. */
+#ifndef TASKS
+#define TASKS 5
+#endif
 #define RING 4
 #define HALF 2
 #define START RING     /* so that tail - 1 never wraps */
 #define LOOK_EVERY 3
-#define POPS 3         /* that the owner does in between; it pops until nothing is left afterwards */
-#define THEFTS 2       /* steps of each thief */
+#define POPS 2         /* that the owner does in between; it pops until nothing is left afterwards */
 #define TAIL RING      /* in the buffer; smaller numbers are slots of the ring */
 
 byte head = START, open = START, split = START, tail = START, limit = 0;
@@ -43,14 +49,10 @@ inline take(id)
 
 inline half_up(all, half) { half = (all) - (all) / 2 }
 
-/* ---- the owner ---- */
+/* ---- the owner: t and mine are tail and ring as it sees them ---- */
 
-byte t = START, mine[RING];    /* tail and ring as the owner sees them */
-byte next_id = 1, pops, got, want, seen;
-bool found;
-
-inline own_lock() { atomic { !locked && empty(buffer) -> locked = true } }
-inline own_unlock() { atomic { empty(buffer) -> locked = false } }
+inline own_lock() { !locked && empty(buffer) -> locked = true }
+inline own_unlock() { empty(buffer) -> locked = false }
 inline set_tail(to) { t = to; buffer!TAIL, t }
 
 inline write_slot(at, id)
@@ -61,9 +63,10 @@ inline write_slot(at, id)
 
 inline share_half()
 {
-    half_up(t - open, want);
-    open = open + want;
-    split = open
+    half_up(t - open, n);
+    open = open + n;
+    split = open;
+    n = 0
 }
 
 inline spill()
@@ -88,24 +91,27 @@ inline push_slow(id)
     fi;
     write_slot(t, id);
     set_tail(t + 1);
-    want = (head + RING > t - 1 + LOOK_EVERY -> t - 1 + LOOK_EVERY : head + RING);
-    atomic { empty(buffer) -> found = (limit == 0); limit = want };
+    empty(buffer);    /* the exchange; its two halves are one step */
+    n = limit;
+    limit = (head + RING > t - 1 + LOOK_EVERY -> t - 1 + LOOK_EVERY : head + RING);
     if
-    :: found -> share_half()
-    :: else
+    :: n == 0 -> share_half()
+    :: else -> n = 0
     fi;
     own_unlock()
 }
 
 inline push(id)
 {
-    if
-    :: t >= limit -> push_slow(id)
-    :: else ->
-        write_slot(t, id);
-        assert(t - head < RING);
-        set_tail(t + 1)
-    fi
+    atomic {
+        if
+        :: t >= limit -> push_slow(id)
+        :: else ->
+            assert(t - head < RING);
+            write_slot(t, id);
+            set_tail(t + 1)
+        fi
+    }
 }
 
 inline refill()
@@ -113,12 +119,13 @@ inline refill()
     write_slot(t, spilled[0]);
     write_slot(t + 1, spilled[1]);
     set_tail(t + HALF);
+    spilled[0] = 0;
+    spilled[1] = 0;
     batch = false
 }
 
 inline pop_slow()
 {
-    got = 0;
     if
     :: t == head && !batch    /* the owner alone adds tasks: empty stays empty */
     :: else ->
@@ -144,42 +151,54 @@ inline pop_slow()
 /* When matches is false the newest task is not of the group that is asked for, and stays. */
 inline pop(matches)
 {
-    got = 0;
+#ifdef BROKEN_POP_LOADS_FIRST
+    n = split;
     set_tail(t - 1);
-    seen = split;
-#ifdef BROKEN_NO_SPLIT_CHECK
-    seen = (seen > head -> head : seen);
+    atomic {
+#else
+    set_tail(t - 1);
+    atomic {
+        n = split;
 #endif
-    if
-    :: t >= seen && matches -> got = mine[t % RING]
-    :: t >= seen && !matches -> set_tail(t + 1)
-    :: else ->
-        set_tail(t + 1);
-        pop_slow();
         if
-        :: got != 0 && !matches -> push(got); got = 0
+        :: t >= n && matches -> got = mine[t % RING]; n = 0
+        :: t >= n && !matches -> set_tail(t + 1); n = 0
+        :: else ->
+            n = 0;
+            set_tail(t + 1);
+            pop_slow();
+            if
+            :: got != 0 && !matches -> push(got); got = 0
+            :: else
+            fi
+        fi;
+        if
+        :: got != 0 -> take(got)
         :: else
         fi
-    fi;
-    if
-    :: got != 0 -> take(got)
-    :: else
-    fi
+    }
 }
 
 active proctype owner()
 {
-    byte id;
+    byte t = START, mine[RING], next = 1, pops = 0, got = 0, n = 0;
 
     do
-    :: next_id <= TASKS -> push(next_id); next_id++
-    :: pops < POPS -> pops++; pop(true)
-    :: pops < POPS -> pops++; pop(false)
-    :: next_id > TASKS -> break
+    :: next <= TASKS -> push(next); next++
+    :: pops < POPS -> pop(true); atomic { got = 0; pops++ }
+    :: pops < POPS -> pop(false); pops++
+    :: next > TASKS -> break
     od;
     do
-    :: pop(true); if :: got == 0 && t == head && !batch -> break :: else fi
-    od
+    :: pop(true);
+        if
+        :: got == 0 && t == head && !batch -> break
+        :: else -> got = 0
+        fi
+    od;
+    for (next : 1 .. TASKS) {
+        assert(taken[next])
+    }
 }
 
 active proctype memory()
@@ -194,81 +213,75 @@ end:
         :: at == TAIL -> tail = value
         :: else -> ring[at] = value
         fi;
-        at = 0; value = 0
+        at = 0;
+        value = 0
     }
     od
 }
 
 /* ---- thieves ---- */
 
-inline try_lock(got_it) { atomic { got_it = !locked; locked = true } }
-
 inline steal()
 {
     if
-    :: batch -> take(spilled[0]); take(spilled[1]); batch = false
+    :: batch -> atomic { take(spilled[0]); take(spilled[1]); spilled[0] = 0; spilled[1] = 0; batch = false }
     :: else ->
-        n = 0;
         do
         :: head + n < open -> take(ring[(head + n) % RING]); n++
         :: n > 0 || head == open -> break
         od;
-        head = head + n
+        atomic { head = head + n; n = 0 }
     fi
 }
 
 inline force()
 {
-    see = tail;
+    n = tail;
     if
-    :: see > open ->
-        half_up(see - open, n);
-        n = open + n;
-        split = n;
-#ifndef BROKEN_NO_BARRIER
+    :: n > open ->
+#ifdef BROKEN_BARRIER_FIRST
+        empty(buffer);
+#endif
+        atomic { half_up(n - open, to); to = open + to; split = to };
+#if !defined(BROKEN_NO_BARRIER) && !defined(BROKEN_BARRIER_FIRST)
         empty(buffer);    /* the membarrier */
 #endif
 #ifndef BROKEN_NO_REREAD
-        see = tail;
+        n = tail;
 #endif
-        if
-        :: see < n -> n = (see > open -> see : open)
-        :: else
-        fi;
-        open = n;
-        split = open
+        atomic {
+            if
+            :: n < to -> to = (n > open -> n : open)
+            :: else
+            fi;
+            open = to;
+            split = open
+        }
     :: else
-    fi
+    fi;
+    n = 0;
+    to = 0
 }
 
-active [2] proctype thief()
+active proctype thief()
 {
-    byte steps = 0, n, see;
-    bool have;
+    byte n = 0, to = 0;
 
+end:
     do
-    :: steps < THEFTS ->
-        steps++;
-        n = 0; see = 0;
+    :: atomic { !locked -> locked = true };
         if
-        :: try_lock(have); if :: have -> steal(); locked = false :: else fi
-        :: try_lock(have); if :: have -> force(); locked = false :: else fi
-        :: limit = 0
-        fi
-    :: steps == THEFTS -> break
+        :: steal()
+        :: force()
+        fi;
+        locked = false
     od
 }
 
-/* ---- when all have ended ---- */
-
-active proctype check()
+active proctype asker()
 {
-    byte id = 1;
-
-    timeout ->
-    assert(head == tail && !batch);
+end:
     do
-    :: id <= TASKS -> assert(taken[id]); id++
-    :: else -> break
+    :: limit != 0 -> limit = 0
     od
 }

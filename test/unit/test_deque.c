@@ -201,6 +201,8 @@ static void only_the_asked_for_group_and_family_are_taken(void **state)
         assert_int_equal(cdr_deque_steal(d, &task, 1, 0x200, &batch), 0);
         assert_true(cdr_deque_pop(d, &task, &group_b, 0x200));
         assert_int_equal(number_of(&task), 2);
+        cdr_deque_share(d, true); /* the owner had taken part of it back */
+        assert_int_equal(cdr_deque_steal(d, &task, 1, 0x200, &batch), 0);
         assert_int_equal(cdr_deque_steal(d, &task, 1, 0x100, &batch), 1);
         assert_int_equal(number_of(&task), 1);
     }
