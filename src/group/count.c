@@ -15,7 +15,7 @@ static bool hand_on(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
     cdr_lock(cdr_group_lock_of(g));
     if (slot)
         cdr_sub(&g->p_word, CDR_SLOT);
-    cdr_group_dispatch(g, fiber->worker, slot ? 0 : 1);
+    cdr_group_dispatch(g, fiber->worker, 1);
     if (!slot && (cdr_load(&g->p_word) & (CDR_WANTED | CDR_DROPPED)) == CDR_WANTED) {
         left = true;
         cdr_sub(&g->p_word, CDR_ONE);

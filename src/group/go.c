@@ -60,14 +60,6 @@ static bool renewed(struct cadre_group *g)
 
 /* ---- starting ---- */
 
-static uint32_t next_index(struct cadre_group *g, bool local)
-{
-    /* Two counters, so that the owner's needs no atomic operation. Only starts that are concurrent can get the same number. */
-    if (local)
-        return cdr_load(&g->p_begun) + cdr_load(&g->p_foreign);
-    return cdr_add_relaxed(&g->p_foreign, 1u) + cdr_load(&g->p_begun);
-}
-
 /* Is the group limited, by option or by cadre_group_set_limit? */
 static bool is_limited(const struct cadre_group *g) { return g->limit != 0 || cdr_load(&g->p_limit) != 0; }
 
@@ -106,14 +98,15 @@ static int start(struct cadre_group *g, struct cdr_task *task, bool keeps)
         return refuse(g, task, cdr_group_note_cancel(g), keeps);
     }
     local = !limited && cdr_group_is_local(g, w->fiber) && (cdr_load(&g->p_word) & CDR_NOT_LOCAL) == 0;
-    task->index = next_index(g, local);
     task->family |= family(g, w, local) | task_flags(g);
     if (local) {
+        task->index = g->p_begun + cdr_load(&g->p_foreign);
         cdr_store(&g->p_begun, g->p_begun + 1);
         return push(g, w, task, keeps);
     }
     if (!limited) {
         cdr_group_count_in(g);
+        task->index = cdr_group_next_index(g);
         return push(g, w, task, keeps);
     }
     admitted = cdr_group_admit(g, task, w->fiber, !keeps && (g->flags & CADRE_DISCARD_WHEN_FULL) == 0);

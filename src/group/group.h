@@ -126,6 +126,13 @@ static inline bool cdr_group_stopped(struct cadre_group *g)
     return (cdr_load(&g->p_word) & CDR_STOPPED) != 0 || cadre_ctx_error(&g->p_ctx) != 0;
 }
 
+/* The number of a task that was just accepted. The owner counts its own without an atomic operation, so two that start at the same
+ * time, one of them the owner, can get the same number. */
+static inline uint32_t cdr_group_next_index(struct cadre_group *g)
+{
+    return cdr_add_relaxed(&g->p_foreign, 1u) + cdr_load(&g->p_begun);
+}
+
 /* ---- counting (count.c) ---- */
 
 void cdr_group_count_in(struct cadre_group *g);
@@ -144,8 +151,8 @@ void cdr_group_wake(const struct cadre_group *g);
 /* Find room for a task: 0 it has a slot, 1 it is queued or was started by whoever made room, or a negative error. */
 int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fiber *fiber, bool may_wait);
 
-/* p_lock is held: start what waits as far as there are slots, and clear WANTED when nothing is left waiting. `leaving` tasks
- * without slots are about to end. */
+/* p_lock is held: start what waits as far as there are slots, and clear WANTED when nothing is left waiting. `leaving` tasks that
+ * still count have no slot any more, or never had one. */
 void cdr_group_dispatch(struct cadre_group *g, struct cdr_worker *w, uint32_t leaving);
 
 /* The group has stopped: turn the queue into dropped tasks, send starters away. */

@@ -61,7 +61,7 @@ static bool has_room(const struct cadre_group *g, uint32_t leaving)
 }
 
 /* Take a slot without the lock; false when there is none or others were first. */
-static bool take_slot(struct cadre_group *g)
+static bool take_slot(struct cadre_group *g, struct cdr_task *task)
 {
     uint64_t word = cdr_load(&g->p_word);
 
@@ -71,6 +71,7 @@ static bool take_slot(struct cadre_group *g)
         if ((word & (CDR_WANTED | CDR_STOPPED)) != 0 || cdr_slots(word) >= (uint32_t)g->limit)
             return false;
     } while (!cdr_cas(&g->p_word, &word, word + CDR_ONE + CDR_SLOT));
+    task->index = cdr_group_next_index(g);
     return true;
 }
 
@@ -83,7 +84,7 @@ static bool queue_has_room(const struct cadre_group *g)
     return g->queue == CADRE_UNBOUNDED || (backlog != NULL ? backlog->queued_count : 0) < (size_t)g->queue;
 }
 
-static int enqueue(struct cadre_group *g, const struct cdr_task *task)
+static int enqueue(struct cadre_group *g, struct cdr_task *task)
 {
     struct cdr_backlog *backlog = cdr_backlog_need(g);
     struct cdr_batch *batch = backlog != NULL ? backlog->queued.newest : NULL;
@@ -96,6 +97,7 @@ static int enqueue(struct cadre_group *g, const struct cdr_task *task)
             return -ENOMEM;
         cdr_batches_append(&backlog->queued, batch);
     }
+    task->index = cdr_group_next_index(g);
     batch->tasks[batch->count++] = *task;
     backlog->queued_count++;
     cdr_add(&g->p_word, CDR_ONE);
@@ -141,6 +143,7 @@ static void serve_starter(struct cadre_group *g, struct cdr_worker *w, struct cd
     cdr_backlog_of(g)->blocked -= starter->own;
     if (slot) {
         cdr_add(&g->p_word, CDR_ONE);
+        starter->task->index = cdr_group_next_index(g);
         launch(g, w, starter->task);
         starter->result = 1;
     } else {
@@ -240,11 +243,11 @@ int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fib
     int result = -EAGAIN;
 
     task->family |= CDR_TASK_SLOT;
-    if (take_slot(g))
+    if (take_slot(g, task))
         return 0;
     if (fiber->native && may_wait && g->queue == 0) { /* a plain thread helps rather than sleeps */
         cdr_help(fiber->worker, cdr_load(&g->p_family), helped_enough, g);
-        if (take_slot(g))
+        if (take_slot(g, task))
             return 0;
     }
     cdr_lock(cdr_group_lock_of(g));
@@ -254,6 +257,7 @@ int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fib
         result = -ECANCELED;
     } else if (nobody_waits(g) && has_room(g, 0)) {
         cdr_add(&g->p_word, CDR_ONE + CDR_SLOT);
+        task->index = cdr_group_next_index(g);
         result = 0;
     } else {
         task->family &= ~CDR_TASK_SLOT;

@@ -100,15 +100,20 @@ static bool take_own(struct cdr_worker *w, struct cdr_found *found)
     return (found->fiber = take_queued(w, &w->ready)) != NULL;
 }
 
-/* The oldest first, whatever it is. */
+/* The oldest first, whatever it is; and every other time, what others have: a plain thread that sleeps cannot run its tasks, and with
+ * all workers busy nobody else searches. */
 static bool take_fairly(struct cdr_worker *w, struct cdr_found *found)
 {
     struct cdr_batch *batch;
 
     if (cdr_load(&w->timers.next) != INT64_MAX)
         cdr_timers_fire(&w->timers, cdr_now());
+    if (w->picks / FAIR_EVERY % 2 != 0)
+        return cdr_search(w, found, 0);
     if (cdr_take_injected(w, found))
         return true;
+    if (cdr_deque_empty(&w->deque))
+        return false;
     cdr_deque_share(&w->deque, false);
     if (cdr_deque_steal(&w->deque, &found->task, 1, 0, &batch) == 1)
         return true;

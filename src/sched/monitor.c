@@ -53,7 +53,10 @@ static bool look_after(struct cdr_worker *w, int64_t now)
     if (cdr_load(&w->ready.count) != 0)
         work = true;
     if (tasks_stay(w)) {
-        cdr_deque_request(&w->deque);
+        if (cdr_load(&w->deque.limit) == 0) /* asked before, and its owner does not come by */
+            cdr_deque_force(&w->deque);
+        else
+            cdr_deque_request(&w->deque);
         work = true;
     }
     return work;

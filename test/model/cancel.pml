@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Contexts: blocked calls link themselves, and the contexts above them, only while they are blocked; the end of a context walks
- * down these links. Every call that stays blocked under it is told, and no link stays behind.
+ * Contexts: blocked calls link themselves, and the contexts above them, only while they are blocked; the end of a context
+ * walks down these links. Every call that stays blocked under it is told, and no link stays behind.
  *
  * cc: -DSAFETY -DCOLLAPSE
  * pan: -m200000
@@ -10,19 +10,20 @@
  * broken: -DBROKEN_TELL_UNLOCKED
  * broken: -DBROKEN_HOOK_WHILE_ATTACHING
  *
- * Steps and source (src/sync/context.c): enter: find_ending and attach, as cdr_block_enter calls them. leave: detach
- * (cdr_block_leave). end_top, end_middle, end_child: end and end_locked, with tell for each link. tell_call: tell, and
- * cdr_wait_claim (src/sched/park.h).
+ * Steps and source: block, attach with add, detach with remove: cdr_block_enter, cdr_ctx_attach, cdr_ctx_detach,
+ * cdr_block_leave (src/sync/link.c); look: cdr_ctx_find_ending (src/sync/context.c). end_top, end_middle, end_child: end and
+ * cdr_ctx_tell there. tell_call: cdr_ctx_tell and cdr_wait_claim (src/sched/park.h).
  *
- * Three contexts: TOP above MIDDLE above CHILD. A list of links is a set of bits: which call, or the context below. The
- * walk under the lock sees a fixed list, since links come and go under that lock only; so its order does not matter. What detach
+ * Three contexts: TOP above MIDDLE above CHILD. A list of links is a set of bits: which call, or the context below. The walk
+ * under the lock sees a fixed list, since links come and go under that lock only; so its order does not matter. What detach
  * reads of the child's list without the child's lock is one load.
  *
- * `stayer` blocks under CHILD until it is told. `guest` blocks under CHILD twice, and `other` under MIDDLE, until they are told or
- * something else wakes them. MIDDLE or TOP ends. CHILD is gone as soon as nobody is under it.
+ * `stayer` blocks under CHILD until it is told. `guest` blocks under CHILD twice, and `other` under MIDDLE, until they are
+ * told or something else wakes them. MIDDLE or TOP ends. CHILD is gone as soon as nobody is under it.
  *
- * Hooks are links like calls; what differs is that they may leave from within the callback. With BROKEN_HOOK_WHILE_ATTACHING that
- * callback is made before attach is through with the contexts above. Left out: deadlines, causes, waiting in unhook. */
+ * Hooks are links like calls; what differs is that they may leave from within the callback. With BROKEN_HOOK_WHILE_ATTACHING
+ * that callback is made before attach is through with the contexts above; the source collects what is due and runs it later.
+ * Left out: deadlines, causes, waiting in unhook. */
 #define TOP 0
 #define MIDDLE 1
 #define CHILD 2

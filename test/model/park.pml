@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Parking: a fiber or a thread that blocks, and three who want to wake it, one of them its own timer. It goes on exactly once,
- * never while its old stack is in use, and nobody touches the wait or the fiber after it may be gone.
+ * Parking: a fiber or a thread that blocks, and three who want to wake it, one of them its own timer. It goes on exactly
+ * once, never while its old stack is in use, and nobody touches the wait or the fiber after it may be gone.
  *
  * cc: -DSAFETY
  * broken: -DBROKEN_PARKED_TOO_EARLY
@@ -9,13 +9,13 @@
  * broken: -DBROKEN_FINISH_IN_TWO
  * broken: -DBROKEN_TIMER_NOT_STOPPED
  *
- * Steps and source (src/sched/park.h, park.c): claim: cdr_wait_claim. finish: cdr_wait_finish. parker: cdr_wait_park, with its
- * worker's parked() on the next stack and sleep_on_thread(). timer: fire(), called by cdr_timers_fire under the shard's lock;
- * stop_timer: cdr_timer_stop (src/sched/timer.c). resumer: whoever takes from the run queue that cdr_ready filled.
+ * Steps and source (src/sched/park.h, park.c): claim: cdr_wait_claim. finish: cdr_wait_finish. parker: cdr_wait_park, with
+ * its worker's parked() on the next stack and sleep_on_thread(). timer: fire(), called by cdr_timers_fire under the shard's
+ * lock; stop_timer: cdr_timer_stop (src/sched/timer.c). resumer: whoever takes from the run queue that cdr_ready filled.
  *
- * All accesses to the state are read-modify-writes or loads in a loop, so memory is sequentially consistent here. One process is
- * the call that parks; `kind` says what it runs on. A futex sleeps only if the word is what was expected, and a wake-up may come for
- * no reason. Left out: spinning before the sleep, and what the finisher hands over. */
+ * All accesses to the state are read-modify-writes or loads in a loop, so memory is sequentially consistent here. One process
+ * is the call that parks; `kind` says what it runs on. A futex sleeps only if the word is what was expected, and a wake-up
+ * may come for no reason. Left out: spinning before the sleep, and what the finisher hands over. */
 mtype = { FIBER, FALLBACK, NATIVE };    /* FALLBACK: a fiber, but there was no stack for its worker to go on with */
 
 mtype kind;

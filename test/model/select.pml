@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Channels and select: two selects, a sender, a receiver and a cancel over two channels. No deadlock, no element lost or doubled,
- * nobody waits while there is somebody to trade with, and nobody touches a waiter that is gone.
+ * Channels and select: two selects, a sender, a receiver and a cancel over two channels. No deadlock, no element lost or
+ * doubled, nobody waits while there is somebody to trade with, and nobody touches a waiter that is gone.
  *
  * cc: -DSAFETY -DCOLLAPSE
  * pan: -m200000
@@ -9,13 +9,13 @@
  * broken: -DBROKEN_NO_CLAIM
  * broken: -DBROKEN_UNLOCK_TO_ENQUEUE
  *
- * Steps and source: send_now, recv_now: cdr_chan_send_now, cdr_chan_recv_now (src/sync/channel.c). take, wake: cdr_waitq_take,
- * cdr_waitq_wake (src/sync/waitq.h). chooser: cadre_select with lock_all, try_all, enqueue_all, wait_for_one (src/sync/select.c).
- * trader: cadre_send and cadre_recv with cdr_waitq_wait (src/sync/waitq.c), which do the same with one case. canceller: tell, in
- * src/sync/context.c.
+ * Steps and source: send_now, recv_now: cdr_chan_send_now, cdr_chan_recv_now (src/sync/channel.c). take, wake:
+ * cdr_waitq_take, cdr_waitq_wake (src/sync/waitq.h). chooser: cadre_select with lock_all, try_all, enqueue_all, wait_for_one
+ * (src/sync/select.c). trader: cadre_send and cadre_recv with cdr_waitq_wait (src/sync/waitq.c), which do the same with one
+ * case. canceller: tell, in src/sync/context.c.
  *
- * The channels have room for one element, or are rendezvous. FIRST receives from A or sends to B, SECOND the other way
- * round, so that each could serve the other in two ways. All waiters of a call share its wait: claimed and done. Work under a lock
+ * The channels have room for one element, or are rendezvous. FIRST receives from A or sends to B, SECOND the other way round,
+ * so that each could serve the other in two ways. All waiters of a call share its wait: claimed and done. Work under a lock
  * is one step, except where the locks are taken. Left out: closing, deadlines, a channel that occurs twice in a select. */
 #define A 0
 #define B 1
