@@ -25,17 +25,15 @@ static bool hand_on(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
     return left;
 }
 
-static void end_shared(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
+void cdr_group_end_shared(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
 {
-    bool handed = false;
     uint64_t word, next;
 
     word = cdr_load_acquire(&g->p_word); /* before the owner's counts are read */
     do {
-        if (cdr_unlikely((word & CDR_WANTED) != 0 && !handed)) {
+        while (cdr_unlikely((word & CDR_WANTED) != 0) && (slot || (word & CDR_DROPPED) == 0)) {
             if (hand_on(g, fiber, slot))
                 return;
-            handed = true;
             slot = false;
             word = cdr_load_acquire(&g->p_word);
         }
@@ -66,7 +64,7 @@ void cdr_group_end(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
             return;
         cdr_store_release(&g->p_ended, ended); /* somebody looks on: take it back, and end where everybody can see it */
     }
-    end_shared(g, fiber, slot);
+    cdr_group_end_shared(g, fiber, slot);
 }
 
 void cdr_group_check(struct cadre_group *g)

@@ -140,6 +140,9 @@ void cdr_group_count_in(struct cadre_group *g);
 /* A task or hold ends; with a slot or without. The group may be gone afterwards. */
 void cdr_group_end(struct cadre_group *g, struct cdr_fiber *fiber, bool slot);
 
+/* The same, for what was counted in the shared part. */
+void cdr_group_end_shared(struct cadre_group *g, struct cdr_fiber *fiber, bool slot);
+
 /* The count may have become zero by a plain store: wake those who wait, if so. The group must not be gone. */
 void cdr_group_check(struct cadre_group *g);
 

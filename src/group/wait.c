@@ -95,9 +95,11 @@ static __attribute__((noinline)) void sleep_until_done(struct cadre_group *g, st
     cdr_lock(&bucket->lock);
     cdr_list_append(&bucket->sleepers, &sleeper.node);
     cdr_unlock(&bucket->lock);
+    /* Whoever is last sees the flag and the owner's counts, or it is this thread: it counts until it has looked on. */
+    cdr_group_count_in(g);
     cdr_or(&g->p_word, (uint64_t)CDR_WAITED);
     cdr_group_look_on(g, fiber);
-    cdr_group_check(g);
+    cdr_group_end_shared(g, fiber, false);
     reason = cdr_block_park(&sleeper.block, INT64_MAX);
     cdr_lock(&bucket->lock);
     if (cdr_linked(&sleeper.node))

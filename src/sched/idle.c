@@ -106,6 +106,9 @@ static bool unpark_self(struct cdr_worker *w)
     if (out)
         unlist(w);
     cdr_unlock(&cdr_rt.idle_lock);
+    cdr_fence_seq(); /* pairs with the monitor's, between announcing that it dozes and its last look */
+    if (out && cdr_load(&cdr_rt.dormant) != 0)
+        cdr_monitor_wake();
     return out;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Starting tasks: cadre_go, cadre_go_copy and cadre_try_go, from wherever they may be called, and who owns the argument then. */
+ * Starting tasks: cadre_go and cadre_try_go, from wherever they may be called, and who owns the argument then. */
 #include "test.h"
 
 #include "tasks.h"

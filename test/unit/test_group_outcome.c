@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What an error or a parent's end does to a group: CADRE_CANCEL_ON_ERROR, CADRE_STOP_ON_ERROR, neither; and what stays of it. */
+ * What an error or a parent's end does to a group with CADRE_CANCEL_ON_ERROR, with CADRE_STOP_ON_ERROR, with neither. */
 #include "test.h"
 
 #include "tasks.h"

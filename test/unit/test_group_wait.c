@@ -182,8 +182,8 @@ static void edeadlk_comes_at_once(void **state)
     assert_int_equal(others.ended, 10);
 }
 
-/* A task that lies on top of the stack of a task of the group it waits for would wait for ever. Where it runs is not ours to say;
- * one that runs elsewhere does not wait. */
+/* A task that lies on top of the stack of a task of the group it waits for would wait for ever. Where it runs is not ours to
+ * say; one that runs elsewhere does not wait. */
 struct inside {
     struct cadre_group *outer;
     uintptr_t stack;
