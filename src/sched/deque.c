@@ -25,7 +25,7 @@ int cdr_deque_init(struct cdr_deque *d, bool shared_only)
 /* Set where the public part ends. */
 static void set_open(struct cdr_deque *d, uint64_t open)
 {
-    d->open = open;
+    cdr_store(&d->open, open); /* thieves look at it without the lock */
     if (!d->shared_only)
         cdr_store(&d->split, open);
 }
@@ -104,7 +104,7 @@ static bool refill(struct cdr_deque *d)
         d->ring[(tail + i) & CDR_RING_MASK] = batch->tasks[i];
     cdr_store_release(&d->tail, tail + batch->count);
     if (d->shared_only)
-        d->open = tail + batch->count;
+        cdr_store(&d->open, tail + batch->count);
     cdr_batch_put(batch);
     return true;
 }
@@ -125,7 +125,7 @@ bool cdr_deque_pop_slow(struct cdr_deque *d, struct cdr_task *task)
     *task = d->ring[tail & CDR_RING_MASK];
     cdr_store(&d->tail, tail);
     if (d->shared_only)
-        d->open = tail;
+        cdr_store(&d->open, tail);
     else if (d->open > tail) /* take half of the public part back */
         set_open(d, d->head + (tail - d->head) / 2);
     cdr_unlock(&d->lock);
