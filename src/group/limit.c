@@ -235,7 +235,7 @@ static bool helped_enough(void *arg)
     struct cadre_group *g = arg;
     uint32_t used = cdr_slots(cdr_load_acquire(&g->p_word)), limit = limit_of(g);
 
-    return (used < limit && (used <= limit / 2 || used <= 2 * (uint32_t)cdr_rt.target)) || cdr_group_stopped(g);
+    return (used < limit && (used <= limit / 2 || used <= 2 * (uint32_t)cdr_load(&cdr_rt.target))) || cdr_group_stopped(g);
 }
 
 int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fiber *fiber, bool may_wait)

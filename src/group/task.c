@@ -95,7 +95,7 @@ int cadre_workers(void)
 {
     int error = cdr_started() ? 0 : cdr_start();
 
-    return error != 0 ? error : cdr_rt.target;
+    return error != 0 ? error : cdr_load(&cdr_rt.target);
 }
 
 #define TEXT(x) TEXT_(x)

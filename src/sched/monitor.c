@@ -101,7 +101,7 @@ static bool all_quiet(void)
 {
     uint32_t count = cdr_load_acquire(&cdr_rt.count);
 
-    if (cdr_load(&cdr_rt.injected_any) != 0 || cdr_load(&cdr_rt.idle_count) != (uint32_t)cdr_rt.target)
+    if (cdr_load(&cdr_rt.injected_any) != 0 || cdr_load(&cdr_rt.idle_count) != (uint32_t)cdr_load(&cdr_rt.target))
         return false;
     if (cdr_load(&cdr_rt.timekeeper) == NULL && cdr_earliest_timer() != INT64_MAX)
         return false; /* then keeping the time is left to us */
