@@ -30,7 +30,7 @@ static void carve(struct pool *pool, char *base, unsigned size_class)
     cdr_note_stack_new(&fiber->note, (void *)fiber->low, (void *)fiber->high);
     fiber->next = pool->free;
     pool->free = fiber;
-    pool->count++;
+    cdr_store(&pool->count, pool->count + 1);
 }
 
 static bool grow(struct pool *pool, unsigned size_class)
@@ -60,7 +60,7 @@ static struct cdr_fiber *take(unsigned size_class)
     if (pool->free != NULL || grow(pool, size_class)) {
         fiber = pool->free;
         pool->free = fiber->next;
-        pool->count--;
+        cdr_store(&pool->count, pool->count - 1);
     }
     cdr_unlock(&pool->lock);
     return fiber;
@@ -114,7 +114,7 @@ void cdr_fiber_put(struct cdr_fiber_cache *cache, struct cdr_fiber *fiber)
     cdr_lock(&pool->lock);
     fiber->next = pool->free;
     pool->free = fiber;
-    pool->count++;
+    cdr_store(&pool->count, pool->count + 1);
     cdr_unlock(&pool->lock);
 }
 
