@@ -129,7 +129,7 @@ static bool valid(const struct cadre_group *g, cadre_fn *fn)
 /* A group like most: on the caller's stack, with nothing set that start() would have to look at. */
 static inline bool is_plain(const struct cadre_group *g, const struct cdr_worker *w)
 {
-    return w != NULL && (w->fiber->frame != NULL || g->p_family != 0) && cdr_group_is_local(g, w->fiber) && (g->limit | g->queue | g->p_limit | (int)g->flags) == 0
+    return w != NULL && (w->fiber->frame != NULL || cdr_load(&g->p_family) != 0) && cdr_group_is_local(g, w->fiber) && (g->limit | g->queue | (int)cdr_load(&g->p_limit) | (int)g->flags) == 0
            && g->parent == NULL && g->stack_size == 0 && (uint32_t)cdr_load(&g->p_word) == 0 && cdr_load(&g->p_ctx.p_state) == 0;
 }
 
@@ -154,7 +154,7 @@ int cadre_go(struct cadre_group *g, cadre_fn *fn, void *arg)
     if (cdr_unlikely(fn == NULL || g == NULL || !is_plain(g, w)))
         return go_slow(g, fn, arg);
     task.index = g->p_begun + cdr_load(&g->p_foreign);
-    task.family = cdr_likely(w->fiber->frame != NULL) ? w->fiber->frame->family : g->p_family;
+    task.family = cdr_likely(w->fiber->frame != NULL) ? w->fiber->frame->family : cdr_load(&g->p_family);
     cdr_store(&g->p_family, task.family);
     cdr_store(&g->p_begun, g->p_begun + 1);
     return cdr_likely(cdr_push(w, task) == 0) ? 0 : go_failed(g, w->fiber, task);
