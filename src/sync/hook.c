@@ -52,7 +52,7 @@ static bool tell(struct hook *hook, struct cdr_due *due)
     bool first;
 
     cdr_lock(&lock);
-    first = hook->state == SET;
+    first = cdr_load(&hook->state) == SET;
     if (first) {
         cdr_store(&hook->state, (uint32_t)DUE);
         hook->due = due;
@@ -142,7 +142,7 @@ int cadre_ctx_hook(struct cadre_ctx *ctx, struct cadre_hook *public)
     }
     /* Only now can it be told, and be gone; the end may have been missed meanwhile. */
     cdr_lock(&lock);
-    hook->state = SET;
+    cdr_store(&hook->state, (uint32_t)SET);
     cdr_unlock(&lock);
     if (cadre_ctx_error(ctx) != 0)
         tell(hook, &due);
@@ -172,7 +172,7 @@ int cadre_ctx_unhook(struct cadre_ctx *ctx, struct cadre_hook *public)
     cdr_timer_stop(&hook->timer);
     cdr_ctx_detach(ctx, &hook->link);
     cdr_lock(&lock);
-    state = hook->state;
+    state = cdr_load(&hook->state);
     if (state == DUE)
         cdr_list_remove(&hook->due->hooks, &hook->node);
     if (state != RUNNING || runs_here(hook))
