@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * An intrusive circular doubly linked list. The head is one pointer to the first node, NULL when empty, so that a zeroed head is
- * an empty list; a node out of any list has next NULL. */
+ * an empty list; a node out of any list has next NULL. The head is stored atomically: some look at it without the lock. */
 #ifndef CADRE_BASE_LIST_H
 #define CADRE_BASE_LIST_H
 
@@ -19,7 +19,7 @@ static inline void cdr_list_append(struct cdr_node **head, struct cdr_node *node
 
     if (first == NULL) {
         node->next = node->prev = node;
-        *head = node;
+        __atomic_store_n(head, node, __ATOMIC_RELAXED);
         return;
     }
     node->next = first;
@@ -31,12 +31,12 @@ static inline void cdr_list_append(struct cdr_node **head, struct cdr_node *node
 static inline void cdr_list_remove(struct cdr_node **head, struct cdr_node *node)
 {
     if (node->next == node) {
-        *head = NULL;
+        __atomic_store_n(head, NULL, __ATOMIC_RELAXED);
     } else {
         node->next->prev = node->prev;
         node->prev->next = node->next;
         if (*head == node)
-            *head = node->next;
+            __atomic_store_n(head, node->next, __ATOMIC_RELAXED);
     }
     node->next = node->prev = NULL;
 }
