@@ -75,7 +75,7 @@ static void stop(struct cadre_group *g, int code, enum cadre_origin origin, uint
     cdr_or(&g->p_word, (uint64_t)CDR_STOPPED);
     if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0)
         cdr_ctx_end(&g->p_ctx, code, origin, record);
-    if (g->p_backlog != NULL || g->p_starters != NULL)
+    if (cdr_load(&g->p_backlog) != NULL || cdr_load(&g->p_starters) != NULL)
         cdr_group_purge(g);
 }
 

@@ -19,7 +19,8 @@ static uint64_t first_seed(void)
         const char *given = getenv("CADRE_CHAOS_SEED");
 
         seed = given != NULL ? strtoull(given, NULL, 0) : (uint64_t)cdr_now();
-        fprintf(stderr, "cadre: chaos seed %llu\n", (unsigned long long)seed);
+        if (given == NULL)
+            fprintf(stderr, "cadre: chaos seed %llu\n", (unsigned long long)seed);
         cdr_store_release(&started, 2u);
     }
     while (cdr_load_acquire(&started) != 2)

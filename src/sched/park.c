@@ -7,13 +7,16 @@
 void cdr_wait_finish(struct cdr_wait *wait, enum cdr_reason reason)
 {
     struct cdr_fiber *fiber = wait->fiber;
+    struct cdr_worker *w = fiber->worker; /* stays what it is until the fiber goes on */
     uint32_t done = CDR_WAIT_DONE | CDR_WAIT_CLAIMED | (uint32_t)reason << CDR_WAIT_REASON_SHIFT;
     uint32_t before = cdr_exchange(&wait->state, done); /* pairs with the parker's acquire: what was handed over */
 
-    if ((before & CDR_WAIT_ON_THREAD) != 0)
-        cdr_futex_wake(&wait->state, 1); /* the word may be gone; a wake-up too many does no harm */
-    else if ((before & CDR_WAIT_PARKED) != 0)
+    if ((before & CDR_WAIT_ON_THREAD) != 0) {
+        cdr_add(&w->finishes, 1u);
+        cdr_futex_wake(&w->finishes, 1);
+    } else if ((before & CDR_WAIT_PARKED) != 0) {
         cdr_ready(fiber);
+    }
 }
 
 /* The `after` of suspending. */
@@ -33,15 +36,15 @@ static bool done(const struct cdr_wait *wait) { return (cdr_load_acquire(&wait->
 static void sleep_on_thread(struct cdr_wait *wait, int64_t deadline)
 {
     struct cdr_worker *w = wait->fiber->worker;
-    uint32_t state;
+    uint32_t finishes;
 
     for (int i = 0; i < 100 && !done(wait); i++)
         cdr_spin_hint();
     if (done(wait))
         return;
     cdr_thread_sleeps(w);
-    while (((state = cdr_load_acquire(&wait->state)) & CDR_WAIT_DONE) == 0) {
-        if (cdr_futex_wait(&wait->state, state, deadline) == -ETIMEDOUT) {
+    while (finishes = cdr_load_acquire(&w->finishes), !done(wait)) {
+        if (cdr_futex_wait(&w->finishes, finishes, deadline) == -ETIMEDOUT) {
             deadline = INT64_MAX;
             if (cdr_wait_claim(wait))
                 cdr_wait_finish(wait, CDR_WOKEN_BY_TIMER);

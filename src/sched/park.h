@@ -7,7 +7,7 @@
  *
  *     CLAIMED   set by the one claim that succeeds
  *     PARKED    set by the parker, once its stack is left (or its thread is about to sleep)
- *     ON_THREAD the thread itself sleeps, on the word: a native stack, or no memory for another stack
+ *     ON_THREAD the thread itself sleeps, on a word of its worker's: a native stack, or no memory for another stack
  *     DONE      set by the finisher, with the reason; the parker may go on
  *
  * Who comes second of PARKED and DONE makes the fiber ready: the finisher when it finds PARKED, the parker's last step when it

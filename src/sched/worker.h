@@ -50,6 +50,7 @@ struct cdr_worker {
     struct cdr_timer_shard timers;
     uint32_t token;                /* CDR_TOKEN_…; of adopted threads only */
     uint32_t wake;                 /* what a parked pool thread sleeps on: 0 asleep, 1 has a token, 2 look at the timers again */
+    uint32_t finishes;             /* what the thread sleeps on in a wait of its own: grows when one is finished, maybe after it is gone */
     bool idle;                     /* in rt.idle; under rt.idle_lock */
     struct cdr_worker *idle_next;
     int64_t sleep_until;           /* while it keeps time */

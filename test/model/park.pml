@@ -8,6 +8,7 @@
  * broken: -DBROKEN_READY_BY_BOTH
  * broken: -DBROKEN_FINISH_IN_TWO
  * broken: -DBROKEN_TIMER_NOT_STOPPED
+ * broken: -DBROKEN_LOOK_FIRST
  *
  * Steps and source (src/sched/park.h, park.c): claim: cdr_wait_claim. finish: cdr_wait_finish. parker: cdr_wait_park, with
  * its worker's parked() on the next stack and sleep_on_thread(). timer: fire(), called by cdr_timers_fire under the shard's
@@ -26,6 +27,7 @@ bool stack_in_use = true;    /* the worker is still on the fiber's stack */
 byte ready = 0;              /* how often the fiber is in the run queue */
 byte resumed = 0;
 bool asleep = false;         /* in the futex */
+byte finishes = 0;           /* worker.finishes: the futex's word, which outlives the wait */
 bool armed = false, shard_locked = false;
 
 inline make_ready() { assert(ready == 0 && resumed == 0); ready++ }
@@ -48,7 +50,7 @@ inline finish()
     };
 #endif
     if
-    :: was_on_thread -> asleep = false    /* the word may be gone; a wake-up too many does no harm */
+    :: was_on_thread -> finishes++; asleep = false
     :: !was_on_thread && was_parked -> atomic { assert(alive); make_ready() }
 #ifdef BROKEN_READY_BY_BOTH
     :: !was_on_thread && !was_parked -> make_ready()
@@ -116,12 +118,19 @@ end:
 inline sleep_on_thread()
 {
     do
-    :: is_done -> break
-    :: else ->
-        expect_claimed = claimed;
-        expect_on_thread = on_thread;
+    ::
+#ifndef BROKEN_LOOK_FIRST
+        expected = finishes;
+#endif
         if
-        :: atomic { !is_done && expect_claimed == claimed && expect_on_thread == on_thread -> asleep = true };
+        :: is_done -> break
+        :: else
+        fi;
+#ifdef BROKEN_LOOK_FIRST
+        expected = finishes;
+#endif
+        if
+        :: atomic { expected == finishes -> asleep = true };
             if
             :: !asleep    /* woken */
             :: kind == NATIVE && !expired -> asleep = false; expired = true; try_to_wake()    /* its own timeout */
@@ -134,7 +143,8 @@ inline sleep_on_thread()
 
 active proctype parker()
 {
-    bool first, was_parked, was_on_thread, expect_claimed, expect_on_thread, expired = false;
+    bool first, was_parked, was_on_thread, expired = false;
+    byte expected;
 
     if
     :: kind = FIBER

@@ -124,7 +124,7 @@ struct tally {
     struct cadre_chan chan;
     struct cadre_ctx ctx;
     uint32_t next, sent, received;
-    unsigned char *where; /* per element: times received or destroyed */
+    uint32_t *where; /* per element: times received or destroyed */
 };
 
 static int send_some(struct cadre_ctx *ctx, void *arg)
@@ -133,7 +133,7 @@ static int send_some(struct cadre_ctx *ctx, void *arg)
 
     (void)ctx;
     for (int i = 0; i < 8; i++) {
-        unsigned char *element = &tally->where[cdr_add(&tally->next, 1u)];
+        uint32_t *element = &tally->where[cdr_add(&tally->next, 1u)];
 
         if (cadre_send(&tally->ctx, &tally->chan, &element) == 0)
             cdr_add(&tally->sent, 1u);
@@ -144,14 +144,14 @@ static int send_some(struct cadre_ctx *ctx, void *arg)
 static int receive_some(struct cadre_ctx *ctx, void *arg)
 {
     struct tally *tally = arg;
-    unsigned char *element;
+    uint32_t *element;
 
     (void)ctx;
     for (int i = 0; i < 8; i++) {
         if (cadre_recv(&tally->ctx, &tally->chan, &element) != 0)
             continue;
         cdr_add(&tally->received, 1u);
-        cdr_add(element, (unsigned char)1);
+        cdr_add(element, 1u);
     }
     return 0;
 }
@@ -160,15 +160,15 @@ static uint32_t destroyed;
 
 static void destroy(void *element)
 {
-    cdr_add(*(unsigned char **)element, (unsigned char)1);
+    cdr_add(*(uint32_t **)element, 1u);
     cdr_add(&destroyed, 1u);
 }
 
 /* CALLS senders and receivers each; in the middle of it, `stop` ends it. */
 static void account_for_all(size_t capacity, void (*stop)(struct tally *tally))
 {
-    static unsigned char *slots[4];
-    unsigned char where[CALLS * 8] = { 0 };
+    static uint32_t *slots[4];
+    uint32_t where[CALLS * 8] = { 0 };
     struct tally tally = { .chan = { .size = sizeof *slots, .capacity = capacity, .slots = slots, .destroy = destroy },
                            .where = where };
     struct cadre_group g = { 0 };
