@@ -6,6 +6,9 @@
  * it is running on this very thread, further down the stack: then the runner is told not to touch it any more.
  *
  *     ADDING --cadre_ctx_hook is through--> SET --told, or its deadline--> DUE --> RUNNING --> DONE
+ *     ADDING --told, or its deadline--> MISSED --cadre_ctx_hook is through--> DUE
+ *
+ * From SET on the hook may run and be freed by anybody, so cadre_ctx_hook looks for an end before, and does not touch it afterwards.
  *
  * One lock for all hooks guards the states and the lists; ends with hooks are rare. It is taken after a context's or a timer
  * shard's. */
@@ -23,7 +26,7 @@ struct hook {
     struct cdr_due *due;
     struct cdr_timer timer;
 };
-enum { ADDING, SET, DUE, RUNNING, DONE };
+enum { ADDING, MISSED, SET, DUE, RUNNING, DONE };
 
 _Static_assert(sizeof(struct hook) <= sizeof((struct cadre_hook *)0)->p_links, "struct cadre_hook has room");
 
@@ -36,6 +39,7 @@ static __thread struct runner *runners __attribute__((tls_model("initial-exec"))
 
 static struct cdr_lock lock;
 static struct cdr_due expired; /* told by timers */
+static uint32_t ran;           /* grows as a hook is done; who waits for one sleeps on it, as the hook may be gone by then */
 
 static void forget(void)
 {
@@ -47,20 +51,27 @@ static __attribute__((constructor)) void survive_fork(void) { cdr_at_fork(NULL, 
 
 static struct hook *hook_of(struct cadre_hook *hook) { return (struct hook *)(void *)hook->p_links; }
 
+/* The lock is held. */
+static void make_due(struct hook *hook, struct cdr_due *due)
+{
+    cdr_store(&hook->state, (uint32_t)DUE);
+    hook->due = due;
+    cdr_list_append(&due->hooks, &hook->node);
+    if (due != &expired)
+        due->any = true;
+}
+
 static bool tell(struct hook *hook, struct cdr_due *due)
 {
     bool first;
 
     cdr_lock(&lock);
     first = cdr_load(&hook->state) == SET;
-    if (first) {
-        cdr_store(&hook->state, (uint32_t)DUE);
-        hook->due = due;
-        cdr_list_append(&due->hooks, &hook->node);
-    }
+    if (first)
+        make_due(hook, due);
+    else if (cdr_load(&hook->state) == ADDING)
+        cdr_store(&hook->state, (uint32_t)MISSED);
     cdr_unlock(&lock);
-    if (first && due != &expired)
-        due->any = true;
     return first;
 }
 
@@ -108,7 +119,8 @@ void cdr_hooks_run(struct cdr_due *due)
         if (runner.hook == NULL)
             continue;
         cdr_store_release(&runner.hook->state, (uint32_t)DONE); /* now it may be gone */
-        cdr_futex_wake(&runner.hook->state, INT32_MAX);
+        cdr_add(&ran, 1u);
+        cdr_futex_wake(&ran, INT32_MAX);
     }
     runners = runner.outer;
 }
@@ -123,6 +135,7 @@ int cadre_ctx_hook(struct cadre_ctx *ctx, struct cadre_hook *public)
     struct hook *hook = public != NULL ? hook_of(public) : NULL;
     struct cdr_worker *w;
     cadre_time deadline;
+    bool ended;
 
     if (ctx == NULL || public == NULL || public->fn == NULL)
         return -EINVAL;
@@ -140,12 +153,13 @@ int cadre_ctx_hook(struct cadre_ctx *ctx, struct cadre_hook *public)
         if (cdr_timer_start(&hook->timer, cdr_timer_shard(w), deadline))
             cdr_timer_changed(w, deadline);
     }
-    /* Only now can it be told, and be gone; the end may have been missed meanwhile. */
+    ended = cadre_ctx_error(ctx) != 0;
     cdr_lock(&lock);
-    cdr_store(&hook->state, (uint32_t)SET);
+    if (ended || cdr_load(&hook->state) == MISSED)
+        make_due(hook, &due);
+    else
+        cdr_store(&hook->state, (uint32_t)SET);
     cdr_unlock(&lock);
-    if (cadre_ctx_error(ctx) != 0)
-        tell(hook, &due);
     cdr_hooks_run(&due);
     return 0;
 }
@@ -165,7 +179,7 @@ static bool runs_here(struct hook *hook)
 int cadre_ctx_unhook(struct cadre_ctx *ctx, struct cadre_hook *public)
 {
     struct hook *hook = public != NULL ? hook_of(public) : NULL;
-    uint32_t state;
+    uint32_t state, before;
 
     if (ctx == NULL || public == NULL || hook->ctx != ctx)
         return -EINVAL;
@@ -178,7 +192,7 @@ int cadre_ctx_unhook(struct cadre_ctx *ctx, struct cadre_hook *public)
     if (state != RUNNING || runs_here(hook))
         cdr_store(&hook->state, (uint32_t)DONE);
     cdr_unlock(&lock);
-    while (cdr_load_acquire(&hook->state) == RUNNING)
-        cdr_futex_wait(&hook->state, RUNNING, INT64_MAX);
+    while (before = cdr_load_acquire(&ran), cdr_load_acquire(&hook->state) == RUNNING)
+        cdr_futex_wait(&ran, before, INT64_MAX);
     return state == SET || state == DUE;
 }

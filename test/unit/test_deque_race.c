@@ -13,7 +13,7 @@
 #define THIEVES 2
 
 static struct cdr_deque deque;
-static unsigned char *got; /* per task: how often it was popped or stolen */
+static uint32_t *got; /* per task: how often it was popped or stolen */
 static uint64_t popped, stolen, batches_stolen;
 static bool over;
 static bool private_part_works;
@@ -25,7 +25,7 @@ static int find_out(void **state)
     return 0;
 }
 
-static void note(const struct cdr_task *task) { test_check(cdr_add(&got[(uintptr_t)task->arg], (unsigned char)1) == 0); }
+static void note(const struct cdr_task *task) { test_check(cdr_add(&got[(uintptr_t)task->arg], 1u) == 0); }
 
 static uint32_t next_random(uint64_t *state)
 {
@@ -105,7 +105,7 @@ static void fight(bool shared_only)
     assert_int_equal(cdr_deque_init(&deque, shared_only), 0);
     popped = stolen = batches_stolen = 0;
     over = false;
-    got = calloc((size_t)TASKS, 1);
+    got = calloc((size_t)TASKS, sizeof *got);
     assert_non_null(got);
     for (uintptr_t i = 0; i < THIEVES; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, thief, (void *)(i + 1)), 0);
@@ -152,7 +152,7 @@ static void owner_and_thieves_get_a_single_task_once(void **state)
     assert_int_equal(cdr_deque_init(&deque, false), 0);
     popped = stolen = 0;
     over = false;
-    got = calloc((size_t)times, 1);
+    got = calloc((size_t)times, sizeof *got);
     assert_non_null(got);
     for (uintptr_t i = 0; i < THIEVES; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, thief, (void *)(i + 1)), 0);
