@@ -121,8 +121,8 @@ const char *cadre_strerror(int code);
 #define CADRE_SHIELDED 0x1u /* the end of the parent does not reach this context; values still do */
 
 /* A scope of cancellation. Zeroed it is a context of its own that somebody may cancel; with a parent it also ends when
- * the parent does. Fill in the public fields before use; afterwards they are read only. A context needs no finish call and
- * must outlive every call that was given it. */
+ * the parent does. Fill in the public fields before use; afterwards they are read only. A context needs no finish call
+ * and must outlive every call that was given it. */
 struct cadre_ctx {
     struct cadre_ctx *parent;
     cadre_time deadline;
@@ -142,8 +142,9 @@ struct cadre_ctx {
 /* 0 while ctx is live, then -ECANCELED or -ETIMEDOUT. What ended it first decides for good. */
 int cadre_ctx_error(struct cadre_ctx *ctx);
 
-/* End ctx and all that derives from it, and wake whoever is blocked under it. Only the first call has an effect. `code` is
- * what the cause will say (0 is taken as -ECANCELED); `why` may be NULL and is copied. Does not wait for anybody. */
+/* End ctx and all that derives from it, and wake whoever is blocked under it. Only the first call has an effect.
+ * `code` is what the cause will say (0 is taken as -ECANCELED); `why` may be NULL and is copied. Does not wait for
+ * anybody. */
 void cadre_ctx_cancel(struct cadre_ctx *ctx, int code, const char *why);
 
 /* What ended ctx: code, message, origin; for a group that cancelled itself, its first error. code 0 while ctx is live. */
@@ -157,8 +158,8 @@ void *cadre_ctx_value(const struct cadre_ctx *ctx, const void *key);
 
 typedef void cadre_hook_fn(struct cadre_ctx *ctx, void *arg);
 
-/* A callback for the end of a context. It runs on the thread that ends the context, belongs to no task, must be short and must not block;
- * when the context had already ended, cadre_ctx_hook runs it at once. */
+/* A callback for the end of a context. It runs on the thread that ends the context, belongs to no task, must be short
+ * and must not block; when the context had already ended, cadre_ctx_hook runs it at once. */
 struct cadre_hook {
     cadre_hook_fn *fn;
     void *arg;
@@ -169,8 +170,8 @@ struct cadre_hook {
 /* Add a hook, which must stay where it is until it is removed. */
 int cadre_ctx_hook(struct cadre_ctx *ctx, struct cadre_hook *hook);
 
-/* Remove a hook that was added: every added hook must be. Returns 1 when it will never run, 0 when it has run; a hook that
- * is running on another thread is waited for. Removing it from within itself is fine. */
+/* Remove a hook that was added: every added hook must be. Returns 1 when it will never run, 0 when it has run; a hook
+ * that is running on another thread is waited for. Removing it from within itself is fine. */
 int cadre_ctx_unhook(struct cadre_ctx *ctx, struct cadre_hook *hook);
 
 /* --------------------------------------------------------------------------------------------------------- group -- */
@@ -217,23 +218,24 @@ struct cadre_group {
 /* Start fn(ctx, arg) as a task of g. At the group's limit it waits for a slot, or queues the task, as the options say;
  * while it waits, the group's context can end it. It takes arg whatever it returns: a task that is refused has its arg
  * handed to drop before the call returns; only -EINVAL leaves arg with the caller. Returns 0, or -ENOMEM, -EAGAIN
- * (discarded), -EDEADLK (all holders of slots would wait for one), -ECANCELED or -ETIMEDOUT (the group has ended or stopped).
- * A refusal other than -EAGAIN is an error of the group too, so that the return value may be ignored. */
+ * (discarded), -EDEADLK (all holders of slots would wait for one), -ECANCELED or -ETIMEDOUT (the group has ended or
+ * stopped). A refusal other than -EAGAIN is an error of the group too, so that the return value may be ignored. */
 int cadre_go(struct cadre_group *g, cadre_fn *fn, void *arg);
 
 /* As cadre_go, with a private copy of the size bytes at arg, suitably aligned for any type, that lives as long as the
  * task. drop gets the address of the copy. */
 int cadre_go_copy(struct cadre_group *g, cadre_fn *fn, const void *arg, size_t size);
 
-/* As cadre_go, but never waits: -EAGAIN when there is neither a slot nor room in the queue. Takes arg only when it returns
- * 0, and a refusal is no error of the group. */
+/* As cadre_go, but never waits: -EAGAIN when there is neither a slot nor room in the queue. Takes arg only when it
+ * returns 0, and a refusal is no error of the group. */
 int cadre_try_go(struct cadre_group *g, cadre_fn *fn, void *arg) CADRE_MUST_CHECK;
 
 /* Wait until every task of g has ended or was dropped, helping to run them. Returns 0 or the code of the first error
- * (cadre_group_error tells all about it). When a parent's end kept tasks from running, that is the error. Many may wait: all
- * get the same answer. A task that waits for its own group gets -EDEADLK at once. The group can be used again afterwards;
- * its first error stays until cadre_group_reset. As with errgroup, waiting ends the context of a CADRE_CANCEL_ON_ERROR group; unless
- * it failed, its next task makes it live again; a task that another thread starts just as the wait returns may still see it end. */
+ * (cadre_group_error tells all about it). When a parent's end kept tasks from running, that is the error. Many may
+ * wait: all get the same answer. A task that waits for its own group gets -EDEADLK at once. The group can be used
+ * again afterwards; its first error stays until cadre_group_reset. As with errgroup, waiting ends the context of a
+ * CADRE_CANCEL_ON_ERROR group; unless it failed, its next task makes it live again; a task that another thread starts
+ * just as the wait returns may still see it end. */
 int cadre_wait(struct cadre_group *g);
 
 /* Cancel g: what has not started goes to drop, what runs sees its context end. cadre_wait returns `code`, unless a task
@@ -263,9 +265,35 @@ struct cadre_error cadre_group_error(struct cadre_group *g);
 /* How many errors there were. The first min(count, max_errors) are in the errors array; the others are only counted. */
 size_t cadre_group_error_count(struct cadre_group *g);
 
-/* Write what went wrong as text: one line per error that was kept and a summary. Like snprintf, it cuts to size bytes with the
- * final 0 and returns the length that it would have needed. Nothing went wrong: "". */
+/* Write what went wrong as text: one line per error that was kept and a summary. Like snprintf, it cuts to size bytes
+ * with the final 0 and returns the length that it would have needed. Nothing went wrong: "". */
 int cadre_errors_format(struct cadre_group *g, char *buf, size_t size);
+
+/* -------------------------------------------------------------------------------------------------- delayed starts -- */
+
+/* Names one delayed start. A plain value: it may be copied and kept for as long as one likes. */
+struct cadre_delayed {
+    void *p_record;
+    uint64_t p_id;
+};
+
+/* Start fn(ctx, arg) as a task of g when `delay` has passed, or at the time `when`; negative or in the past: now.
+ * cadre_wait waits for it from this call on; if the group is cancelled or stopped before it is due, it goes to drop at
+ * once. While it waits it is a small record, takes no slot and no room in the queue, and this call never waits; once
+ * due it takes a slot, or waits for one in its turn, whatever the queue's bound. Those of a group that are due at the
+ * same time start in the order of the calls. Ownership of arg and errors are those of cadre_go. *delayed, unless NULL,
+ * names it. */
+int cadre_go_after(struct cadre_group *g, cadre_time delay, cadre_fn *fn, void *arg, struct cadre_delayed *delayed);
+int cadre_go_at(struct cadre_group *g, cadre_time when, cadre_fn *fn, void *arg, struct cadre_delayed *delayed);
+
+/* Start fn(ctx, arg) again and again: one period from now, two, three … A start that comes due while the one before is
+ * still waiting or running is skipped. It goes on until it is cancelled or the group is; then, once no run is under
+ * way, arg goes to drop. Until then cadre_wait waits. -EINVAL when period is not positive. */
+int cadre_go_every(struct cadre_group *g, cadre_time period, cadre_fn *fn, void *arg, struct cadre_delayed *delayed);
+
+/* Cancel a delayed start of g; its arg goes to drop. Returns 1 when it will never run, or never again; 0 when it is
+ * too late: it has started, or was dropped or cancelled before. */
+int cadre_delayed_cancel(struct cadre_group *g, const struct cadre_delayed *delayed);
 
 /* ---------------------------------------------------------------------------------------------------- in the task -- */
 
@@ -282,9 +310,9 @@ int cadre_fail_at(struct cadre_ctx *ctx, const char *file, int line, int code, c
 #define cadre_panic(...) cadre_panic_at(__FILE__, __LINE__, __VA_ARGS__)
 void cadre_panic_at(const char *file, int line, const char *fmt, ...) CADRE_PRINTF(3, 4) CADRE_NORETURN;
 
-/* Call fn(arg) when the running task ends, however it ends; the last one first. The task's function has returned by then: arg must
- * not point to its local variables. Returns -ENOMEM, or -EPERM outside a
- * task; then fn was not taken. Deferred calls may block, but not panic. */
+/* Call fn(arg) when the running task ends, however it ends; the last one first. The task's function has returned by
+ * then: arg must not point to its local variables. Returns -ENOMEM, or -EPERM outside a task; then fn was not taken.
+ * Deferred calls may block, but not panic. */
 int cadre_defer(void (*fn)(void *arg), void *arg) CADRE_MUST_CHECK;
 
 /* Name the running task in errors and dumps; copied and cut to CADRE_NAME_SIZE. Outside a task it does nothing. */
@@ -318,7 +346,8 @@ struct cadre_chan {
     uint64_t p_reserved[2];
 };
 
-/* Send a copy of *element, waiting for room. -EPIPE: the channel is closed. The element is the channel's only on success. */
+/* Send a copy of *element, waiting for room. -EPIPE: the channel is closed. The element is the channel's only on
+ * success. */
 int cadre_send(struct cadre_ctx *ctx, struct cadre_chan *c, const void *element) CADRE_MUST_CHECK;
 int cadre_try_send(struct cadre_chan *c, const void *element) CADRE_MUST_CHECK; /* -EAGAIN instead of waiting */
 
@@ -351,8 +380,8 @@ struct cadre_case {
     void *p_links[8];
 };
 
-/* Wait until one of n cases can go, do it, and return its index. When several can, one is chosen at random. Returns -ECANCELED
- * or -ETIMEDOUT when ctx ended first: then no case was done. At most one CADRE_UNTIL case. */
+/* Wait until one of n cases can go, do it, and return its index. When several can, one is chosen at random. Returns
+ * -ECANCELED or -ETIMEDOUT when ctx ended first: then no case was done. At most one CADRE_UNTIL case. */
 int cadre_select(struct cadre_ctx *ctx, struct cadre_case *cases, int n) CADRE_MUST_CHECK;
 
 /* --------------------------------------------------------------------------------------------- semaphore and mutex -- */
@@ -388,6 +417,159 @@ int cadre_mutex_try_lock(struct cadre_mutex *m) CADRE_MUST_CHECK; /* -EAGAIN ins
 
 /* -EPERM when the caller does not hold it. */
 int cadre_mutex_unlock(struct cadre_mutex *m);
+
+/* ------------------------------------------------------------------------------------------------------------ jobs -- */
+
+/* The calls of this part run several functions and tell what became of them, each in its own way. Every function runs
+ * as a task of its own: it may block, cadre_fail, cadre_defer and cadre_panic. Nothing is left behind: whoever is not
+ * needed any more is cancelled, and every call waits until all have ended, unless options->rest says otherwise. When
+ * ctx ends, so do they; the call then waits for them and returns ctx's error, unless the result was certain before.
+ * -EINVAL, before anything has started, when jobs or a function is NULL, n is 0 or an option is out of range; -ENOMEM
+ * when something could not be started; the others are cancelled then. Inside a task, an error that such a call returns
+ * keeps its message when the task returns it too. */
+struct cadre_job {
+    cadre_fn *fn;
+    void *arg;
+    int code; /* set by the call: what fn returned, -ENOTRECOVERABLE after a panic; -ECANCELED when it never ran */
+};
+
+/* How jobs are to be run. NULL in its place, or any field zero, means the default. */
+struct cadre_jobs_options {
+    const char *name;           /* of the group that they form, for errors and dumps */
+    int limit;                  /* most jobs running at once, the others wait in the order of the array; 0: no limit */
+    size_t stack_size;          /* as in struct cadre_group */
+    struct cadre_error *errors; /* room for n errors: that of each job, by its index; code 0 where there was none */
+    struct cadre_group *rest;   /* do not wait for the losers: all jobs run as one task of this group, and who is not needed is
+                                   cancelled and goes on to its end there. What jobs' args point to must last as long. The job array itself
+                                   need not, and is not written to after the call. When ctx ends the call returns at once */
+};
+
+/* Run all jobs. The first error cancels the others and is returned; 0 when all returned 0. */
+int cadre_all(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, const struct cadre_jobs_options *options);
+
+/* Run all jobs to their ends, whatever they return, and return 0; their codes are in the array. Only when ctx ended and
+ * kept a job from running or ended it, its error is returned. */
+int cadre_settle(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, const struct cadre_jobs_options *options);
+
+/* The first job to return 0 wins and the others are cancelled: returns 0, and *winner, unless NULL, is its index. When
+ * all fail, the code of the last one to. */
+int cadre_race(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, const struct cadre_jobs_options *options, size_t *winner);
+
+/* Wait until k jobs have returned 0, and cancel the others: order, an array of k unless NULL, gets their indexes as
+ * they came in. A failure before that cancels all and is returned. k more than n means n; k = 0 is -EINVAL. */
+int cadre_take(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, size_t k, const struct cadre_jobs_options *options,
+               size_t *order);
+
+/* As cadre_all; order, an array of k, gets the indexes of the last k jobs to end, as they came in. */
+int cadre_last(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, size_t k, const struct cadre_jobs_options *options,
+               size_t *order);
+
+/* As cadre_take, but failures are tolerated while k successes are still possible. The failure that makes them impossible
+ * cancels the others and is returned. k = 0 and k more than n are -EINVAL. */
+int cadre_quorum(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, size_t k, const struct cadre_jobs_options *options,
+                 size_t *order);
+
+/* A race that starts the jobs one after the other, each when all before it have failed or `delay` has passed since the
+ * last start (Dean, Barroso: The Tail at Scale, 2013). Not positive: all at once. */
+int cadre_hedge(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, cadre_time delay, const struct cadre_jobs_options *options,
+                size_t *winner);
+
+/* Run the jobs one after the other as steps: every fn gets the same `value` as its argument (the job's arg is not
+ * used), which it reads and changes. Ends at the first error and returns it; later steps have code -ECANCELED. */
+int cadre_waterfall(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, void *value);
+
+/* Run fn(ctx, arg) with `duration` as its time. A cancel that it echoes because the time is up becomes -ETIMEDOUT, any
+ * other result stands. The call returns when fn does: it is fn that has to look. Not positive: fn runs, with its time
+ * up. */
+int cadre_timeout(struct cadre_ctx *ctx, cadre_time duration, cadre_fn *fn, void *arg);
+
+/* How often and when to try again. Zero: any number of times, without delay, whatever the error. */
+struct cadre_retry_options {
+    uint32_t attempts;      /* tries at most, the first included; 0: until ctx ends */
+    cadre_time delay;       /* before the second try */
+    double factor;          /* by which the delay grows from try to try; 0 is taken as 1; at least 1 */
+    cadre_time max_delay;   /* to which it grows at most; 0: no bound */
+    int jitter;             /* not 0: sleep for a random time up to the delay ("full jitter": Brooker, 2015) */
+    cadre_time try_timeout; /* for each try; 0: none. A try that runs out of it failed with -ETIMEDOUT */
+    cadre_time deadline;    /* for everything, an absolute time; 0: none. No try starts when its delay would end after it */
+    int (*again)(int code, void *arg); /* is a failure with this code worth another try? Gets fn's arg. NULL: it is */
+};
+
+/* Call fn(ctx, arg) as a task until it returns 0, and return 0. Else the code of the last try, or ctx's error when
+ * that ended it. *tries, unless NULL, says how many tries were made, also on failure; so does the error's message.
+ * options may be NULL. */
+int cadre_retry(struct cadre_ctx *ctx, const struct cadre_retry_options *options, cadre_fn *fn, void *arg, uint32_t *tries);
+
+/* One piece of a loop: the numbers from begin up to, but not including, end. */
+typedef int cadre_range_fn(struct cadre_ctx *ctx, size_t begin, size_t end, void *arg);
+
+/* Call fn for pieces of begin … end - 1, `grain` numbers at a time (0: a sensible size), in parallel: by as many tasks
+ * as there are workers, or options->limit. Pieces are handed out in order. The first error ends the loop and is
+ * returned. begin = end does nothing; begin > end is -EINVAL, as are options->errors and options->rest. */
+int cadre_for(struct cadre_ctx *ctx, size_t begin, size_t end, size_t grain, cadre_range_fn *fn, void *arg,
+              const struct cadre_jobs_options *options);
+
+/* ------------------------------------------------------------------------------------------------------ pipelines -- */
+
+/* One step of a pipeline: `tasks` tasks that each run fn, which usually is a loop that receives from in and sends to
+ * out. The first stage has no in, the last one no out: they are NULL. */
+struct cadre_stage {
+    int (*fn)(struct cadre_ctx *ctx, struct cadre_chan *in, struct cadre_chan *out, void *arg);
+    void *arg;
+    int tasks;              /* 0 is taken as 1 */
+    const char *name;       /* of its tasks, in errors */
+    struct cadre_chan *out; /* where it sends to and the next stage receives from; NULL in the last one only */
+};
+
+/* Run n stages, each from the channel of the one before to its own, until all have ended. When the last task of a
+ * stage ends, its channel is closed, so that the next stage's loop comes to its end; and so is the channel that it
+ * received from, so that nobody sends to it in vain: a send then gives -EPIPE, which a stage may return and which is
+ * no error then. The first error cancels all stages and is returned. What is left in the channels is destroyed; they
+ * cannot be used again. -EINVAL: a stage without fn or, but for the last, without out; a last one with out; a negative
+ * number of tasks; no stages. */
+int cadre_pipeline(struct cadre_ctx *ctx, const struct cadre_stage *stages, size_t n);
+
+/* Turn elements of in into elements of out by calling fn(ctx, from, to, arg) in parallel, in the order of in: at most
+ * options->limit calls at a time (0: as many as there are workers) and, with those whose turn to be sent has not come,
+ * at most `window` elements (0: twice that; less than the limit is -EINVAL). Ends when in is closed and empty, or with
+ * the first error, and closes out whatever happens, which is how a receiver ends. An element of in belongs to fn; so
+ * does one of out until fn has returned 0. When the call fails, elements of out that were not sent go to out's
+ * destroy. options->errors and options->rest are -EINVAL. */
+int cadre_map_stream(struct cadre_ctx *ctx, struct cadre_chan *in, struct cadre_chan *out,
+                     int (*fn)(struct cadre_ctx *ctx, const void *from, void *to, void *arg), void *arg, size_t window,
+                     const struct cadre_jobs_options *options);
+
+/* ----------------------------------------------------------------------------------------- once and shared flights -- */
+
+/* Something to be done once. Zeroed it has not been done. */
+struct cadre_once {
+    /* private */
+    uint32_t p_done, p_reserved;
+    struct cadre_mutex p_mutex;
+};
+
+/* The first caller runs fn(ctx, arg), as part of itself; others wait for that. Once it has returned 0 it is done for
+ * good, and every call returns 0 at once. When it fails, its caller gets the error and the next one tries. A caller
+ * whose ctx ends while it waits leaves. -EDEADLK when fn itself calls it on the same object. */
+int cadre_once(struct cadre_ctx *ctx, struct cadre_once *once, cadre_fn *fn, void *arg);
+
+/* Calls that are shared: who asks for what somebody is already getting waits for that one's result (Go's
+ * singleflight). */
+struct cadre_flights {
+    struct cadre_group *group; /* the calls run as tasks of this group, which must outlive them */
+    /* private */
+    struct cadre_mutex p_mutex;
+    void *p_first;
+};
+
+/* Get what the key_size bytes at key name, by fn(ctx, arg) with a copy of the size bytes at arg, that fn reads and
+ * changes. If a call for the same key is under way, wait for that one instead. On success the copy, as fn left it, is
+ * copied to each caller's arg. A caller whose ctx ends leaves at once with its error, and the call goes on for the
+ * others; when all have left, it is cancelled. Returns what fn returned, or -EINVAL, -ENOMEM; -EDEADLK never: a fn
+ * that asks for its own key waits for itself. A call with the same key must have the same size, else -EINVAL. *shared,
+ * unless NULL, is 1 when the result went to several. */
+int cadre_flight(struct cadre_ctx *ctx, struct cadre_flights *flights, const void *key, size_t key_size, cadre_fn *fn, void *arg,
+                 size_t size, int *shared);
 
 /* ------------------------------------------------------------------------------------------------------- runtime -- */
 
