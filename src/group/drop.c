@@ -172,12 +172,14 @@ void cdr_drop_rest(struct cadre_group *g)
     hand_over(g, &dropped, n);
 }
 
-void cdr_group_drop(struct cadre_group *g, struct cdr_fiber *fiber, const struct cdr_task *task)
+void cdr_group_drop(struct cadre_group *g, struct cdr_fiber *fiber, struct cdr_task *task)
 {
     struct cdr_batches dropped = { 0 };
     bool slot = (task->family & CDR_TASK_SLOT) != 0, kept = false;
     size_t n = 0;
 
+    if ((task->family & CDR_TASK_REPEATED) != 0)
+        cdr_delayed_forget(task);
     if ((cdr_load(&g->p_word) & CDR_STOPPED) == 0 || cadre_ctx_error(&g->p_ctx) != 0)
         cdr_group_note_cancel(g);
     if (slot && (cdr_load(&g->p_word) & CDR_WANTED) != 0)

@@ -60,9 +60,6 @@ static bool renewed(struct cadre_group *g)
 
 /* ---- starting ---- */
 
-/* Is the group limited, by option or by cadre_group_set_limit? */
-static bool is_limited(const struct cadre_group *g) { return g->limit != 0 || cdr_load(&g->p_limit) != 0; }
-
 static __attribute__((cold, noinline)) int push_failed(struct cadre_group *g, struct cdr_fiber *fiber, struct cdr_task *task,
                                                        bool keeps)
 {
@@ -81,22 +78,28 @@ static int push(struct cadre_group *g, struct cdr_worker *w, struct cdr_task *ta
 }
 
 /* keeps: a refused argument stays with the caller, and a refusal is not an error of the group (cadre_try_go). */
+static int check(struct cadre_group *g, struct cdr_worker *w, const struct cdr_task *task, bool keeps)
+{
+    int error;
+
+    if (w == NULL || g->stack_size > CDR_STACK_MAX)
+        return refuse_loudly(g, task, -ENOMEM, keeps);
+    cdr_group_bind(g);
+    if (!cdr_group_stopped(g) || renewed(g))
+        return 0;
+    if (keeps)
+        return (error = cadre_ctx_error(&g->p_ctx)) != 0 ? error : -ECANCELED;
+    return refuse(g, task, cdr_group_note_cancel(g), keeps);
+}
+
 static int start(struct cadre_group *g, struct cdr_task *task, bool keeps)
 {
     struct cdr_worker *w = cdr_self();
-    bool limited = is_limited(g), local;
-    int admitted;
+    bool limited = cdr_group_is_limited(g), local;
+    int admitted = check(g, w, task, keeps);
 
-    if (w == NULL)
-        return refuse_loudly(g, task, -ENOMEM, keeps);
-    if (g->stack_size > CDR_STACK_MAX)
-        return refuse_loudly(g, task, -ENOMEM, keeps);
-    cdr_group_bind(g);
-    if (cdr_group_stopped(g) && !renewed(g)) {
-        if (keeps)
-            return (admitted = cadre_ctx_error(&g->p_ctx)) != 0 ? admitted : -ECANCELED;
-        return refuse(g, task, cdr_group_note_cancel(g), keeps);
-    }
+    if (admitted != 0)
+        return admitted;
     local = !limited && cdr_group_is_local(g, w->fiber) && (cdr_load(&g->p_word) & CDR_NOT_LOCAL) == 0;
     task->family |= family(g, w, local) | task_flags(g);
     if (local) {
@@ -121,7 +124,23 @@ static int start(struct cadre_group *g, struct cdr_task *task, bool keeps)
     return refuse_loudly(g, task, admitted, keeps);
 }
 
-static bool valid(const struct cadre_group *g, cadre_fn *fn)
+int cdr_go_check(struct cadre_group *g, struct cdr_worker *w, struct cdr_task *task)
+{
+    int error = check(g, w, task, false);
+
+    if (error == 0)
+        (void)family(g, w, false);
+    return error;
+}
+
+int cdr_go_refuse(struct cadre_group *g, const struct cdr_task *task, int code) { return refuse_loudly(g, task, code, false); }
+
+uint32_t cdr_go_family(const struct cadre_group *g)
+{
+    return task_flags(g) | ((g->flags & CADRE_PINNED) != 0 ? 0 : cdr_load(&g->p_family));
+}
+
+bool cdr_go_valid(const struct cadre_group *g, cadre_fn *fn)
 {
     return g != NULL && fn != NULL && g->limit >= 0 && g->limit <= CDR_SLOTS_MAX && g->queue >= CADRE_UNBOUNDED;
 }
@@ -138,7 +157,7 @@ static __attribute__((noinline)) int go_slow(struct cadre_group *g, cadre_fn *fn
 {
     struct cdr_task task = { .fn = fn, .arg = arg, .group = g };
 
-    return valid(g, fn) ? start(g, &task, false) : -EINVAL;
+    return cdr_go_valid(g, fn) ? start(g, &task, false) : -EINVAL;
 }
 
 static __attribute__((cold, noinline)) int go_failed(struct cadre_group *g, struct cdr_fiber *fiber, struct cdr_task task)
@@ -164,7 +183,7 @@ int cadre_try_go(struct cadre_group *g, cadre_fn *fn, void *arg)
 {
     struct cdr_task task = { .fn = fn, .arg = arg, .group = g };
 
-    return valid(g, fn) ? start(g, &task, true) : -EINVAL;
+    return cdr_go_valid(g, fn) ? start(g, &task, true) : -EINVAL;
 }
 
 int cadre_go_copy(struct cadre_group *g, cadre_fn *fn, const void *arg, size_t size)
@@ -172,7 +191,7 @@ int cadre_go_copy(struct cadre_group *g, cadre_fn *fn, const void *arg, size_t s
     struct cdr_task task = { .fn = fn, .group = g };
     int saved = errno;
 
-    if (!valid(g, fn) || (arg == NULL && size > 0))
+    if (!cdr_go_valid(g, fn) || (arg == NULL && size > 0))
         return -EINVAL;
     if (size <= sizeof task.arg) { /* the copy is the field itself */
         task.family = CDR_COPY_INLINE;

@@ -37,6 +37,7 @@
 #ifndef CADRE_GROUP_GROUP_H
 #define CADRE_GROUP_GROUP_H
 
+#include "group/delayed.h"
 #include "group/frame.h"
 #include "sync/waitq.h"
 
@@ -58,7 +59,7 @@
 #define CDR_INHERITED 0x2u    /* and is the group's error, until a task has one of its own */
 #define CDR_QUIET 0x4u        /* cancelled with code 0 */
 
-/* What groups need only with a limit or with dropped tasks; from malloc, freed when the group is done. */
+/* What groups need only with a limit, with delayed starts or with dropped tasks; from malloc, freed when the group is done. */
 struct cdr_backlog {
     struct cdr_batches queued; /* tasks that wait for a slot, oldest first */
     size_t queued_first;       /* how many of the oldest batch are gone */
@@ -66,6 +67,7 @@ struct cdr_backlog {
     struct cdr_batches dropped;
     size_t dropped_count;
     uint32_t blocked; /* tasks of the group that are blocked in cadre_go on the group */
+    struct cdr_schedule schedule;
 };
 
 static inline struct cdr_lock *cdr_group_lock_of(struct cadre_group *g) { return (struct cdr_lock *)(void *)&g->p_lock; }
@@ -126,6 +128,9 @@ static inline bool cdr_group_stopped(struct cadre_group *g)
     return (cdr_load(&g->p_word) & CDR_STOPPED) != 0 || cadre_ctx_error(&g->p_ctx) != 0;
 }
 
+/* Is the group limited, by option or by cadre_group_set_limit? */
+static inline bool cdr_group_is_limited(const struct cadre_group *g) { return g->limit != 0 || cdr_load(&g->p_limit) != 0; }
+
 /* The number of a task that was just accepted. The owner counts its own without an atomic operation, so two that start at the same
  * time, one of them the owner, can get the same number. */
 static inline uint32_t cdr_group_next_index(struct cadre_group *g)
@@ -149,10 +154,26 @@ void cdr_group_check(struct cadre_group *g);
 /* Wake everybody in the group's bucket; uses the address only (wait.c). */
 void cdr_group_wake(const struct cadre_group *g);
 
+/* ---- starting (go.c) ---- */
+
+bool cdr_go_valid(const struct cadre_group *g, cadre_fn *fn);
+
+/* May a task be started now? 0, or the error; then it has been refused. Binds the group. */
+int cdr_go_check(struct cadre_group *g, struct cdr_worker *w, struct cdr_task *task);
+
+/* Refuse a task, with an error that counts as the group's. Returns the code. */
+int cdr_go_refuse(struct cadre_group *g, const struct cdr_task *task, int code);
+
+/* The family and flags of a task of g that nobody in particular starts. */
+uint32_t cdr_go_family(const struct cadre_group *g);
+
 /* ---- limits (limit.c) ---- */
 
 /* Find room for a task: 0 it has a slot, 1 it is queued or was started by whoever made room, or a negative error. */
 int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fiber *fiber, bool may_wait);
+
+/* p_lock is held: a task that counts already goes into a slot, or into the queue, whatever its bound. 0 or -ENOMEM. */
+int cdr_group_admit_due(struct cadre_group *g, struct cdr_worker *w, struct cdr_task *task);
 
 /* p_lock is held: start what waits as far as there are slots, and clear WANTED when nothing is left waiting. `leaving` tasks that
  * still count have no slot any more, or never had one. */
@@ -167,7 +188,7 @@ struct cdr_backlog *cdr_backlog_need(struct cadre_group *g);
 /* ---- tasks that will not run (drop.c) ---- */
 
 /* The task is counted and will not run: see that drop gets it, in its turn. */
-void cdr_group_drop(struct cadre_group *g, struct cdr_fiber *fiber, const struct cdr_task *task);
+void cdr_group_drop(struct cadre_group *g, struct cdr_fiber *fiber, struct cdr_task *task);
 
 /* p_lock is held: keep the task for drop. False without memory. */
 bool cdr_drop_keep(struct cadre_group *g, const struct cdr_task *task);

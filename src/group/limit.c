@@ -27,8 +27,13 @@ struct cdr_backlog *cdr_backlog_need(struct cadre_group *g)
 {
     int saved = errno;
 
-    if (g->p_backlog == NULL)
-        cdr_store(&g->p_backlog, calloc(1, sizeof(struct cdr_backlog)));
+    if (g->p_backlog == NULL) {
+        struct cdr_backlog *backlog = calloc(1, sizeof *backlog);
+
+        if (backlog != NULL)
+            backlog->schedule = (struct cdr_schedule){ .group = g, .at = INT64_MAX };
+        cdr_store_release(&g->p_backlog, backlog);
+    }
     errno = saved;
     return g->p_backlog;
 }
@@ -54,7 +59,7 @@ static bool has_room(const struct cadre_group *g, uint32_t leaving)
     if (cdr_load(&g->p_limit) != 0) {
         others = cdr_group_count(g, word) - used - cdr_load(&g->p_holds) - leaving;
         if (backlog != NULL)
-            others -= (uint32_t)(backlog->queued_count + backlog->dropped_count);
+            others -= (uint32_t)(backlog->queued_count + backlog->dropped_count + backlog->schedule.held);
         used += (int32_t)others > 0 ? others : 0;
     }
     return used < limit && used < CDR_SLOTS_MAX;
@@ -84,7 +89,7 @@ static bool queue_has_room(const struct cadre_group *g)
     return g->queue == CADRE_UNBOUNDED || (backlog != NULL ? backlog->queued_count : 0) < (size_t)g->queue;
 }
 
-static int enqueue(struct cadre_group *g, struct cdr_task *task)
+static int append(struct cadre_group *g, const struct cdr_task *task)
 {
     struct cdr_backlog *backlog = cdr_backlog_need(g);
     struct cdr_batch *batch = backlog != NULL ? backlog->queued.newest : NULL;
@@ -97,9 +102,18 @@ static int enqueue(struct cadre_group *g, struct cdr_task *task)
             return -ENOMEM;
         cdr_batches_append(&backlog->queued, batch);
     }
-    task->index = cdr_group_next_index(g);
     batch->tasks[batch->count++] = *task;
     backlog->queued_count++;
+    return 0;
+}
+
+static int enqueue(struct cadre_group *g, struct cdr_task *task)
+{
+    uint32_t index = cdr_group_next_index(g);
+
+    task->index = index;
+    if (append(g, task) < 0)
+        return -ENOMEM;
     cdr_add(&g->p_word, CDR_ONE);
     return 1;
 }
@@ -131,6 +145,12 @@ static void launch(struct cadre_group *g, struct cdr_worker *w, struct cdr_task 
     /* No memory to start it: it is dropped, and says so. */
     cdr_sub(&g->p_word, CDR_SLOT);
     task->family &= ~CDR_TASK_SLOT;
+    if ((task->family & CDR_TASK_DUE) != 0 && !cdr_delayed_take_locked(task)) {
+        cdr_sub(&g->p_word, CDR_ONE);
+        return;
+    }
+    if ((task->family & CDR_TASK_REPEATED) != 0)
+        cdr_delayed_forget_locked(task);
     cdr_group_error_add_locked(g, -ENOMEM, CADRE_FROM_START, task->index, NULL);
     if (!cdr_drop_keep(g, task))
         cdr_sub(&g->p_word, CDR_ONE); /* not even that: its argument is lost, the group is not */
@@ -274,21 +294,37 @@ int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fib
     return result;
 }
 
-/* Move one queued task to the kept ones; without a drop callback, or memory, it is counted out at once. False: the queue is empty. */
+int cdr_group_admit_due(struct cadre_group *g, struct cdr_worker *w, struct cdr_task *task)
+{
+    int result;
+
+    if (!cdr_group_is_limited(g))
+        return cdr_push(w, *task) < 0 ? -ENOMEM : 0;
+    set_wanted(g, w->fiber);
+    result = append(g, task);
+    cdr_group_dispatch(g, w, 0);
+    return result;
+}
+
+/* Move one task that is queued or waits for its time to the kept ones; without a drop callback, or memory, it is counted out at once. False: the queue is empty. */
 static bool purge_one(struct cadre_group *g)
 {
     struct cdr_task task;
-    bool there, kept = false;
+    bool there, gone, kept = false;
 
     cdr_lock(cdr_group_lock_of(g));
     there = dequeue(cdr_backlog_of(g), &task);
-    if (there && g->drop != NULL)
+    gone = there && (task.family & CDR_TASK_DUE) != 0 && !cdr_delayed_take_locked(&task);
+    if (there && (task.family & CDR_TASK_REPEATED) != 0)
+        cdr_delayed_forget_locked(&task);
+    there = there || cdr_delayed_purge_one(g, &task);
+    if (there && !gone && g->drop != NULL)
         kept = cdr_drop_keep(g, &task);
     cdr_unlock(cdr_group_lock_of(g));
-    if (there && !kept) {
+    if (there && !gone && !kept)
         cdr_drop_now(g, &task);
+    if (there && !kept)
         cdr_drop_count_out(g, 1);
-    }
     return there;
 }
 

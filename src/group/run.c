@@ -24,6 +24,8 @@ static __attribute__((cold, noinline)) void *prepare(struct cdr_fiber *fiber, st
 {
     if ((task->family & CDR_TASK_PINNED) != 0)
         fiber->pins++;
+    if ((task->family & CDR_TASK_REPEATED) != 0)
+        return cdr_delayed_argument(task);
     return (task->family & CDR_COPY_INLINE) != 0 ? &task->arg : task->arg;
 }
 
@@ -34,17 +36,24 @@ static __attribute__((cold, noinline)) void conclude(const struct cdr_task *task
         free(task->arg);
     if (code != 0 || frame->panicked)
         cdr_group_ended_with(task->group, frame, ended_how(frame, code));
+    if ((task->family & CDR_TASK_REPEATED) != 0)
+        cdr_delayed_again(task);
 }
 
 void cdr_task_run(struct cdr_fiber *fiber, struct cdr_task *task)
 {
-    const uint32_t special = CDR_COPY_INLINE | CDR_COPY_MALLOC | CDR_TASK_PINNED;
+    const uint32_t special = CDR_COPY_INLINE | CDR_COPY_MALLOC | CDR_TASK_PINNED | CDR_TASK_REPEATED;
     struct cadre_group *g = task->group;
     unsigned pins = fiber->pins;
-    void *arg = task->arg;
     struct cdr_frame frame;
+    void *arg;
     int code;
 
+    if (cdr_unlikely((task->family & CDR_TASK_DUE) != 0) && !cdr_delayed_take(task)) {
+        cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
+        return;
+    }
+    arg = task->arg;
     if (cdr_unlikely(cdr_group_stopped(g))) {
         cdr_group_drop(g, fiber, task);
         return;
@@ -69,13 +78,18 @@ void cdr_task_run(struct cdr_fiber *fiber, struct cdr_task *task)
     cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
 }
 
-void cdr_task_refuse(struct cdr_fiber *fiber, const struct cdr_task *task, int error)
+void cdr_task_refuse(struct cdr_fiber *fiber, const struct cdr_task *refused, int error)
 {
-    struct cadre_group *g = task->group;
+    struct cadre_group *g = refused->group;
+    struct cdr_task task = *refused;
 
-    cdr_group_error_add(g, error, CADRE_FROM_START, task->index);
-    cdr_drop_now(g, task);
-    cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
+    if ((task.family & CDR_TASK_DUE) == 0 || cdr_delayed_take(&task)) {
+        if ((task.family & CDR_TASK_REPEATED) != 0)
+            cdr_delayed_forget(&task);
+        cdr_group_error_add(g, error, CADRE_FROM_START, task.index);
+        cdr_drop_now(g, &task);
+    }
+    cdr_group_end(g, fiber, (task.family & CDR_TASK_SLOT) != 0);
 }
 
 size_t cdr_task_stack(const struct cdr_task *task) { return task->group->stack_size; }

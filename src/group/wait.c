@@ -80,20 +80,27 @@ static bool is_within(const struct cadre_group *g, const struct cdr_fiber *fiber
     return false;
 }
 
-/* Sleep until somebody finds the count zero, or the group's context ends while tasks wait for slots. */
+/* May tasks have been accepted that wait for a slot or for their time? Then who waits looks after them when the context ends. */
+static bool needs_care(const struct cadre_group *g) { return cdr_group_is_limited(g) || cdr_load(&g->p_backlog) != NULL; }
+
+/* Sleep until somebody finds the count zero, or the group's context ends while tasks need care. */
 static __attribute__((noinline)) void sleep_until_done(struct cadre_group *g, struct cdr_fiber *fiber)
 {
     struct bucket *bucket = bucket_of(g);
-    bool limited = g->limit != 0 || cdr_load(&g->p_limit) != 0; /* then there may be a queue, to be purged at a cancel */
+    bool cares = needs_care(g), stopped = cdr_group_stopped(g);
     struct sleeper sleeper = { .group = g };
     enum cdr_reason reason;
 
-    if (cdr_block_enter(&sleeper.block, fiber, limited && !cdr_group_stopped(g) ? &g->p_ctx : NULL) != 0) {
+    if (cares && stopped)
+        cdr_group_purge(g); /* a parent's end may have gone unnoticed */
+    if (cdr_block_enter(&sleeper.block, fiber, cares && !stopped ? &g->p_ctx : NULL) != 0) {
         cdr_group_purge(g);
         return;
     }
     cdr_lock(&bucket->lock);
     cdr_list_append(&bucket->sleepers, &sleeper.node);
+    if (!cares && needs_care(g) && cdr_wait_claim(&sleeper.block.wait)) /* too late to be woken for that: come again */
+        cdr_wait_finish(&sleeper.block.wait, CDR_WOKEN);
     cdr_unlock(&bucket->lock);
     /* Whoever is last sees the flag and the owner's counts, or it is this thread: it counts until it has looked on. */
     cdr_group_count_in(g);
@@ -118,7 +125,7 @@ static void free_backlog(struct cadre_group *g)
     cdr_lock(cdr_group_lock_of(g));
     backlog = cdr_backlog_of(g);
     if (backlog != NULL && is_done(g) && g->p_starters == NULL && backlog->blocked == 0 && backlog->queued_count == 0
-        && backlog->dropped_count == 0) {
+        && backlog->dropped_count == 0 && cdr_schedule_empty(&backlog->schedule)) {
         if (backlog->queued.oldest != NULL)
             cdr_batch_put(cdr_batches_take_oldest(&backlog->queued));
         g->p_backlog = NULL;

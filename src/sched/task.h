@@ -22,6 +22,8 @@ struct cdr_task {
 /* Flags in cdr_task.family. */
 #define CDR_COPY_INLINE 0x01u /* the task's argument is the address of arg, which holds a copy of it */
 #define CDR_COPY_MALLOC 0x02u /* arg is a copy from malloc that the task owns */
+#define CDR_TASK_DUE 0x04u       /* stands for the delayed start of its group that has been due longest; see group/delayed.h */
+#define CDR_TASK_REPEATED 0x40u  /* arg is the record of a start that comes again */
 #define CDR_TASK_SLOT 0x08u      /* holds one of its group's slots */
 #define CDR_TASK_PINNED 0x10u    /* must stay on the thread it starts on, which must be a worker of the pool */
 #define CDR_TASK_BIG 0x20u       /* its group asks for more stack than usual */

@@ -2,7 +2,7 @@
  * Timer shards. Lock order: a shard's lock is taken before a run queue's and never with another shard's. */
 #include "sched/timer.h"
 
-void (*cdr_timers_after)(void);
+void (*cdr_timers_after[CDR_AFTERS])(void);
 
 void cdr_timer_shard_init(struct cdr_timer_shard *shard) { shard->next = INT64_MAX; }
 
@@ -62,7 +62,11 @@ bool cdr_timers_fire(struct cdr_timer_shard *shard, int64_t now)
     }
     publish(shard);
     cdr_unlock(&shard->lock);
-    if (more)
-        cdr_load_acquire(&cdr_timers_after)();
+    for (int i = 0; more && i < CDR_AFTERS; i++) {
+        void (*after)(void) = cdr_load_acquire(&cdr_timers_after[i]);
+
+        if (after != NULL)
+            after();
+    }
     return fired;
 }

@@ -18,13 +18,14 @@ struct cdr_timer {
     struct cdr_timer_shard *shard; /* NULL: not started */
     bool armed;                    /* in the heap */
     /* Called with the shard locked and the timer out of the heap, so that cdr_timer_stop, which takes the lock, can rely on
-     * fire being over. Takes no lock but those of run queues and of hooks. When it returns true, cdr_timers_after is called
-     * once the shard is unlocked; the timer may be gone by then. */
+     * fire being over. Takes no lock but those of run queues, of hooks and of delayed starts. When it returns true, all of
+     * cdr_timers_after are called once the shard is unlocked; the timer may be gone by then. */
     bool (*fire)(struct cdr_timer *timer);
 };
 
-/* Set by the layer above, before it starts timers that ask for it. */
-extern void (*cdr_timers_after)(void);
+/* Set by the layers above, before they start timers that ask for it. */
+enum { CDR_AFTER_HOOKS, CDR_AFTER_DELAYED, CDR_AFTERS };
+extern void (*cdr_timers_after[CDR_AFTERS])(void);
 
 void cdr_timer_shard_init(struct cdr_timer_shard *shard);
 

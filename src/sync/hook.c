@@ -148,7 +148,7 @@ int cadre_ctx_hook(struct cadre_ctx *ctx, struct cadre_hook *public)
     cdr_ctx_attach(ctx, &hook->link, &due);
     deadline = cadre_ctx_deadline(ctx);
     if (deadline != CADRE_FOREVER) {
-        cdr_store_release(&cdr_timers_after, run_expired);
+        cdr_store_release(&cdr_timers_after[CDR_AFTER_HOOKS], run_expired);
         hook->timer.fire = expire;
         if (cdr_timer_start(&hook->timer, cdr_timer_shard(w), deadline))
             cdr_timer_changed(w, deadline);

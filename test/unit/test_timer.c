@@ -55,7 +55,7 @@ static void new_shard(struct cdr_timer_shard *shard)
     *shard = (struct cdr_timer_shard){ 0 };
     cdr_timer_shard_init(shard);
     shard_of_after = shard;
-    cdr_timers_after = after;
+    cdr_timers_after[CDR_AFTER_HOOKS] = after;
     afters = 0;
     logged = 0;
 }
