@@ -136,7 +136,7 @@ struct cadre_ctx {
     uint64_t p_note;
     void *p_links;
     void *p_link[2];
-    uint32_t p_kind, p_round;
+    uint32_t p_kind, p_reserved;
 };
 
 /* 0 while ctx is live, then -ECANCELED or -ETIMEDOUT. What ended it first decides for good. */
@@ -234,8 +234,8 @@ int cadre_try_go(struct cadre_group *g, cadre_fn *fn, void *arg) CADRE_MUST_CHEC
  * (cadre_group_error tells all about it). When a parent's end kept tasks from running, that is the error. Many may
  * wait: all get the same answer. A task that waits for its own group gets -EDEADLK at once. The group can be used
  * again afterwards; its first error stays until cadre_group_reset. As with errgroup, waiting ends the context of a
- * CADRE_CANCEL_ON_ERROR group; unless it failed, its next task makes it live again; a task that another thread starts
- * just as the wait returns may still see it end. */
+ * CADRE_CANCEL_ON_ERROR group; unless it failed, its next task makes it live again, so that no task sees it ended by a
+ * wait. */
 int cadre_wait(struct cadre_group *g);
 
 /* Cancel g: what has not started goes to drop, what runs sees its context end. cadre_wait returns `code`, unless a task

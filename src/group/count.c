@@ -3,7 +3,40 @@
 #include "base/check.h"
 #include "group/group.h"
 
-void cdr_group_count_in(struct cadre_group *g) { cdr_add(&g->p_word, CDR_ONE); }
+void cdr_group_count_in(struct cadre_group *g) { cdr_add_seq(&g->p_word, CDR_ONE); }
+
+/* ---- rounds ---- */
+
+/* Under the context's lock. */
+static bool is_over(void *arg)
+{
+    const struct cadre_group *g = arg;
+
+    return cdr_group_is_done(g);
+}
+
+static bool is_over_and_not_owned(void *arg)
+{
+    const struct cadre_group *g = arg;
+
+    return cdr_group_is_done(g) && (cdr_load_acquire(&g->p_word) & CDR_OWNED) == 0;
+}
+
+void cdr_group_end_round(struct cadre_group *g, struct cdr_fiber *fiber)
+{
+    if ((g->flags & CADRE_CANCEL_ON_ERROR) == 0)
+        return;
+    if (!cdr_group_is_local(g, fiber)) {
+        cdr_ctx_end_round(&g->p_ctx, is_over_and_not_owned, g);
+        if ((cdr_load_acquire(&g->p_word) & CDR_OWNED) == 0)
+            return;
+        cdr_or(&g->p_word, (uint64_t)CDR_WAITED);
+        cdr_group_look_on(g, fiber);
+    }
+    cdr_ctx_end_round(&g->p_ctx, is_over, g);
+}
+
+/* ---- the count ---- */
 
 /* Others wait for slots: give back ours, and start whom that lets start, while the task still counts. Those that are still waiting
  * then have seen it count; so a task without a slot, which only a limit set later takes into account, must leave under the lock.

@@ -336,7 +336,7 @@ static void accept(struct cadre_group *g, struct cdr_start *start, const struct 
     start->period = period;
     start->index = cdr_group_next_index(g);
     cdr_store(&start->group, g);
-    cdr_add(&g->p_word, 2 * CDR_ONE); /* one is for the call itself: the start may be over before it is */
+    cdr_add_seq(&g->p_word, 2 * CDR_ONE); /* one is for the call itself: the start may be over before it is */
     schedule_of(g)->held++;
     wait_until(schedule_of(g), start, when);
     if (when > cdr_now())
@@ -363,6 +363,7 @@ static int delay(struct cadre_group *g, struct cdr_task *task, int64_t when, int
     if (name != NULL)
         *name = (struct cadre_delayed){ start, start->id };
     cdr_unlock(cdr_group_lock_of(g));
+    cdr_group_keep_round(g);
     if (when <= cdr_now())
         start_due(g, w);
     cdr_group_wake(g); /* who waits for the group has more to look after from now on */

@@ -52,10 +52,10 @@ static int refuse_loudly(struct cadre_group *g, const struct cdr_task *task, int
     return refuse(g, task, code, keeps);
 }
 
-/* The group has ended or stopped; a context that only cadre_wait ended is renewed. True when the task may start after all. */
-static bool renewed(struct cadre_group *g)
+/* Has nothing but a wait ended the group? Then it is live again once the task is counted in. */
+static bool only_waited_for(const struct cadre_group *g)
 {
-    return cdr_ctx_next_round(&g->p_ctx) && !cdr_group_stopped(g);
+    return (cdr_load(&g->p_word) & CDR_STOPPED) == 0 && cdr_ctx_ended_by_wait(&g->p_ctx);
 }
 
 /* ---- starting ---- */
@@ -85,36 +85,20 @@ static int check(struct cadre_group *g, struct cdr_worker *w, const struct cdr_t
     if (w == NULL || g->stack_size > CDR_STACK_MAX)
         return refuse_loudly(g, task, -ENOMEM, keeps);
     cdr_group_bind(g);
-    if (!cdr_group_stopped(g) || renewed(g))
+    if (!cdr_group_stopped(g) || only_waited_for(g))
         return 0;
     if (keeps)
         return (error = cadre_ctx_error(&g->p_ctx)) != 0 ? error : -ECANCELED;
     return refuse(g, task, cdr_group_note_cancel(g), keeps);
 }
 
-static int start(struct cadre_group *g, struct cdr_task *task, bool keeps)
+static int admit(struct cadre_group *g, struct cdr_worker *w, struct cdr_task *task, bool keeps)
 {
-    struct cdr_worker *w = cdr_self();
-    bool limited = cdr_group_is_limited(g), local;
-    int admitted = check(g, w, task, keeps);
+    struct cdr_fiber *fiber = w->fiber;
+    int admitted = cdr_group_admit(g, task, fiber, !keeps && (g->flags & CADRE_DISCARD_WHEN_FULL) == 0);
 
-    if (admitted != 0)
-        return admitted;
-    local = !limited && cdr_group_is_local(g, w->fiber) && (cdr_load(&g->p_word) & CDR_NOT_LOCAL) == 0;
-    task->family |= family(g, w, local) | task_flags(g);
-    if (local) {
-        task->index = g->p_begun + cdr_load(&g->p_foreign);
-        cdr_store(&g->p_begun, g->p_begun + 1);
-        return push(g, w, task, keeps);
-    }
-    if (!limited) {
-        cdr_group_count_in(g);
-        task->index = cdr_group_next_index(g);
-        return push(g, w, task, keeps);
-    }
-    admitted = cdr_group_admit(g, task, w->fiber, !keeps && (g->flags & CADRE_DISCARD_WHEN_FULL) == 0);
     if (admitted == 0)
-        return push(g, w->fiber->worker == w ? w : cdr_self(), task, keeps);
+        return push(g, fiber->worker == w ? w : cdr_self(), task, keeps);
     if (admitted == 1)
         return 0;
     if (admitted == -EAGAIN)
@@ -122,6 +106,60 @@ static int start(struct cadre_group *g, struct cdr_task *task, bool keeps)
     if (admitted == -ECANCELED || admitted == -ETIMEDOUT)
         return refuse(g, task, cdr_group_note_cancel(g), keeps);
     return refuse_loudly(g, task, admitted, keeps);
+}
+
+static int start_limited(struct cadre_group *g, struct cdr_worker *w, struct cdr_task *task, bool keeps)
+{
+    struct cdr_fiber *fiber = w->fiber;
+    int result;
+
+    task->family |= family(g, w, false) | task_flags(g);
+    if ((g->flags & CADRE_CANCEL_ON_ERROR) == 0)
+        return admit(g, w, task, keeps);
+    /* The call itself counts, as a hold: wherever the task is counted in, the round goes on. */
+    cdr_group_count_in(g);
+    cdr_add(&g->p_holds, 1u);
+    cdr_group_keep_round(g);
+    result = admit(g, w, task, keeps);
+    cdr_sub(&g->p_holds, 1u);
+    cdr_group_end_shared(g, fiber, false);
+    return result;
+}
+
+/* A group whose rounds end must be known to have an owner who counts plainly; the first start says so. */
+static bool may_count_plainly(struct cadre_group *g)
+{
+    if ((g->flags & CADRE_CANCEL_ON_ERROR) == 0 || (cdr_load(&g->p_word) & CDR_OWNED) != 0)
+        return true;
+    cdr_or(&g->p_word, (uint64_t)CDR_OWNED);
+    return false;
+}
+
+static int start(struct cadre_group *g, struct cdr_task *task, bool keeps)
+{
+    struct cdr_worker *w = cdr_self();
+    int error = check(g, w, task, keeps);
+    bool local;
+
+    if (error != 0)
+        return error;
+    if (cdr_group_is_limited(g))
+        return start_limited(g, w, task, keeps);
+    local = cdr_group_is_local(g, w->fiber) && (cdr_load(&g->p_word) & CDR_NOT_LOCAL) == 0;
+    task->family |= family(g, w, local) | task_flags(g);
+    if (local && may_count_plainly(g)) {
+        task->index = g->p_begun + cdr_load(&g->p_foreign);
+        cdr_store(&g->p_begun, g->p_begun + 1);
+        cdr_compiler_barrier(); /* pairs with the membarrier of whoever ends a round */
+        if (cdr_unlikely((cdr_load(&g->p_word) & CDR_NOT_LOCAL) != 0))
+            cdr_fence_seq();
+        cdr_group_keep_round(g);
+    } else {
+        cdr_group_count_in(g);
+        cdr_group_keep_round(g);
+        task->index = cdr_group_next_index(g);
+    }
+    return push(g, w, task, keeps);
 }
 
 int cdr_go_check(struct cadre_group *g, struct cdr_worker *w, struct cdr_task *task)

@@ -51,6 +51,7 @@
 #define CDR_WANTED 0x02u   /* tasks or starters wait for slots */
 #define CDR_STOPPED 0x04u  /* nothing starts any more */
 #define CDR_DROPPED 0x08u  /* tasks wait to be handed to drop */
+#define CDR_OWNED 0x10u    /* the owner of a CADRE_CANCEL_ON_ERROR group may count in the plain fields */
 
 #define CDR_NOT_LOCAL (CDR_WAITED | CDR_WANTED | CDR_DROPPED) /* others look on: nobody counts in the plain fields */
 
@@ -136,6 +137,21 @@ static inline bool cdr_group_is_limited(const struct cadre_group *g) { return g-
 static inline uint32_t cdr_group_next_index(struct cadre_group *g)
 {
     return cdr_add_relaxed(&g->p_foreign, 1u) + cdr_load(&g->p_begun);
+}
+
+/* ---- rounds of a CADRE_CANCEL_ON_ERROR group (count.c) ----
+ *
+ * cadre_wait ends the group's context unless a task was started meanwhile; a start makes it live again. Whoever starts one counts it in
+ * first and then looks whether the round is over or somebody holds the context's lock; who ends the round holds the lock and then looks at the
+ * count. So no task sees its context ended by a wait. The owner's plain count is exempt from that order: it looks, after its store, whether
+ * anybody looks on, and who ends a round of an OWNED group from elsewhere sets WAITED and runs a membarrier before. */
+void cdr_group_end_round(struct cadre_group *g, struct cdr_fiber *fiber);
+
+/* A task has been counted in: its context is live, unless something but a wait has ended it. */
+static inline void cdr_group_keep_round(struct cadre_group *g)
+{
+    if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0 && cdr_ctx_may_be_over(&g->p_ctx))
+        (void)cdr_ctx_next_round(&g->p_ctx);
 }
 
 /* ---- counting (count.c) ---- */

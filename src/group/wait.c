@@ -134,15 +134,14 @@ static void free_backlog(struct cadre_group *g)
     cdr_unlock(cdr_group_lock_of(g));
 }
 
-/* The code for the waiter; when it is a task that returns it, the message goes along. `round` is the context's, from before. */
-static int answer(struct cadre_group *g, const struct cdr_fiber *fiber, uint32_t round)
+/* The code for the waiter; when it is a task that returns it, the message goes along. */
+static int answer(struct cadre_group *g, struct cdr_fiber *fiber)
 {
     int code = cdr_load(&g->p_code);
 
     if (cdr_unlikely(cdr_load(&g->p_backlog) != NULL))
         free_backlog(g);
-    if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0)
-        cdr_ctx_end_round(&g->p_ctx, round);
+    cdr_group_end_round(g, fiber);
     if (cdr_unlikely(code != 0) && fiber->frame != NULL && g->p_note != 0) {
         fiber->frame->failed_code = code;
         fiber->frame->record = g->p_note;
@@ -153,8 +152,6 @@ static int answer(struct cadre_group *g, const struct cdr_fiber *fiber, uint32_t
 /* The rest of cadre_wait, when there is more to do than to run what is there. */
 static __attribute__((noinline)) int wait_longer(struct cadre_group *g, struct cdr_fiber *fiber)
 {
-    uint32_t round = cdr_ctx_round(&g->p_ctx);
-
     while (!is_done(g)) {
         if (is_within(g, fiber))
             return -EDEADLK;
@@ -164,7 +161,7 @@ static __attribute__((noinline)) int wait_longer(struct cadre_group *g, struct c
             sleep_until_done(g, fiber);
         run_own(g, fiber);
     }
-    return answer(g, fiber, round);
+    return answer(g, fiber);
 }
 
 int cadre_wait(struct cadre_group *g)

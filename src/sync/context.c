@@ -153,14 +153,11 @@ void cdr_ctx_reset(struct cadre_ctx *ctx)
     cdr_lock(cdr_ctx_lock(ctx));
     ctx->p_code = 0;
     ctx->p_note = 0;
-    cdr_store(&ctx->p_round, ctx->p_round + 1);
     cdr_store_release(&ctx->p_state, CDR_LIVE);
     cdr_unlock(cdr_ctx_lock(ctx));
 }
 
-uint32_t cdr_ctx_round(const struct cadre_ctx *ctx) { return cdr_load_acquire(&ctx->p_round); }
-
-void cdr_ctx_end_round(struct cadre_ctx *ctx, uint32_t round)
+void cdr_ctx_end_round(struct cadre_ctx *ctx, bool (*done)(void *arg), void *arg)
 {
     struct cdr_ending ending = { CDR_CANCELLED | CDR_BY_WAIT | CADRE_FROM_CANCEL << CDR_ORIGIN_SHIFT, -ECANCELED, cdr_now(), 0 };
     struct cdr_due due = { 0 };
@@ -168,7 +165,8 @@ void cdr_ctx_end_round(struct cadre_ctx *ctx, uint32_t round)
     if (cadre_ctx_error(ctx) != 0)
         return;
     cdr_lock(cdr_ctx_lock(ctx));
-    if (ctx->p_state == CDR_LIVE && ctx->p_round == round) {
+    cdr_fence_seq(); /* whoever counts in looks at the lock afterwards: one of us sees the other */
+    if (ctx->p_state == CDR_LIVE && done(arg)) {
         settle(ctx, ending);
         tell_all(ctx, &due);
     }
@@ -184,7 +182,6 @@ bool cdr_ctx_next_round(struct cadre_ctx *ctx)
     renewed = (ctx->p_state & CDR_BY_WAIT) != 0;
     if (renewed) {
         ctx->p_code = 0;
-        cdr_store(&ctx->p_round, ctx->p_round + 1);
         cdr_store_release(&ctx->p_state, CDR_LIVE);
     }
     cdr_unlock(cdr_ctx_lock(ctx));

@@ -79,11 +79,18 @@ void cdr_ctx_tell(struct cadre_ctx *ctx, struct cdr_link *link, struct cdr_due *
 /* Make an ended context live again. Nobody may be using it. */
 void cdr_ctx_reset(struct cadre_ctx *ctx);
 
-/* A group that is waited for ends its context, and its next task makes it live again: a round. Ending is for the round that the
- * waiter came in; the next round begins only if nothing else has ended the context. */
-uint32_t cdr_ctx_round(const struct cadre_ctx *ctx);
-void cdr_ctx_end_round(struct cadre_ctx *ctx, uint32_t round);
+/* A group that is waited for ends its context, and its next task makes it live again: a round. The round ends only if done(arg) under
+ * the context's lock, and the next one begins only if nothing else has ended the context; true when it is live now. */
+void cdr_ctx_end_round(struct cadre_ctx *ctx, bool (*done)(void *arg), void *arg);
 bool cdr_ctx_next_round(struct cadre_ctx *ctx);
+static inline bool cdr_ctx_ended_by_wait(const struct cadre_ctx *ctx) { return (cdr_load(&ctx->p_state) & CDR_BY_WAIT) != 0; }
+
+/* May a round be over, or about to be? For who has counted in something that should keep it from that, by a sequentially consistent
+ * operation. */
+static inline bool cdr_ctx_may_be_over(struct cadre_ctx *ctx)
+{
+    return cdr_load_seq(&cdr_ctx_lock(ctx)->word) != 0 || cdr_load_acquire(&ctx->p_state) != 0;
+}
 
 /* ---- blocking (link.c) ---- */
 

@@ -295,6 +295,75 @@ static void a_shielded_group_outlives_its_parents_end(void **state)
     assert_int_equal(count, 1);
 }
 
+/* ---- going and waiting at the same time ---- */
+
+static atomic_int renewals;
+
+static int look_at_context(struct cadre_ctx *ctx, void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&renewals, 1);
+    return cadre_ctx_error(ctx);
+}
+
+static void *go_now_and_then(void *arg)
+{
+    for (int i = 0; i < 2000; i++) {
+        test_check(cadre_go(arg, look_at_context, NULL) == 0);
+        if (i % 8 == 0)
+            cadre_yield();
+    }
+    return NULL;
+}
+
+/* The group is done again and again while its one starter goes on; no task may find its context ended by a wait. */
+static void a_wait_does_not_cancel_what_starts_meanwhile(void **state)
+{
+    static struct cadre_group g = { .flags = CADRE_CANCEL_ON_ERROR };
+    pthread_t thread;
+
+    (void)state;
+    renewals = 0;
+    thread = thread_start(go_now_and_then, &g);
+    while (renewals < 2000 && cadre_group_error_count(&g) == 0)
+        (void)cadre_wait(&g);
+    thread_join(thread);
+    assert_int_equal(cadre_wait(&g), 0);
+    assert_int_equal(renewals, 2000);
+}
+
+/* The same with the starter as the owner: others wait while it starts tasks without an atomic operation. */
+static void *wait_again_and_again(void *arg)
+{
+    while (renewals < 2000 && cadre_group_error_count(arg) == 0)
+        (void)cadre_wait(arg);
+    return NULL;
+}
+
+static int own_and_go(struct cadre_ctx *ctx, void *arg)
+{
+    struct cadre_group g = { .flags = CADRE_CANCEL_ON_ERROR };
+    pthread_t thread;
+
+    (void)ctx;
+    (void)arg;
+    thread = thread_start(wait_again_and_again, &g);
+    go_now_and_then(&g);
+    thread_join(thread);
+    return cadre_wait(&g);
+}
+
+static void a_wait_elsewhere_does_not_cancel_what_the_owner_starts(void **state)
+{
+    struct cadre_group g = { 0 };
+
+    (void)state;
+    renewals = 0;
+    assert_int_equal(cadre_go(&g, own_and_go, NULL), 0);
+    assert_int_equal(cadre_wait(&g), 0);
+    assert_int_equal(renewals, 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +383,8 @@ int main(void)
         cmocka_unit_test(an_echo_before_any_cancel_is_a_failure),
         cmocka_unit_test(a_deadline_outside_is_not_mistaken_for_a_cancel_inside),
         cmocka_unit_test(a_shielded_group_outlives_its_parents_end),
+        cmocka_unit_test(a_wait_does_not_cancel_what_starts_meanwhile),
+        cmocka_unit_test(a_wait_elsewhere_does_not_cancel_what_the_owner_starts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
