@@ -5,12 +5,16 @@
 
 #include <errno.h>
 #include <execinfo.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 /* Tasks run on stacks of their own, so a thread needs little; the room is for signal frames and libc's thread-local data. */
 #define STACK_ROOM (256u << 10)
@@ -71,6 +75,42 @@ int cdr_thread_start(void (*fn)(void *arg), void *arg, const char *name)
         free(start);
     errno = saved;
     return -error;
+}
+
+int cdr_thread_id(void) { return (int)gettid(); }
+
+/* The kernel's numbers for clocks of single threads: clock_getcpuclockid(3) makes those of processes in the same way. */
+int64_t cdr_thread_cpu(int id)
+{
+    enum { CLOCK_SCHED = 2, CLOCK_OF_THREAD = 4 };
+    clockid_t clock = (clockid_t)((~(unsigned)id << 3) | CLOCK_SCHED | CLOCK_OF_THREAD);
+    int saved = errno;
+    struct timespec used;
+    int error = clock_gettime(clock, &used);
+
+    errno = saved;
+    return error == 0 ? used.tv_sec * (int64_t)1000000000 + used.tv_nsec : -1;
+}
+
+bool cdr_thread_asleep(int id)
+{
+    char path[48], text[128];
+    const char *state = NULL;
+    int saved = errno, fd;
+    ssize_t n = -1;
+
+    snprintf(path, sizeof path, "/proc/self/task/%d/stat", id);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = read(fd, text, sizeof text - 1);
+        close(fd);
+    }
+    if (n > 0) {
+        text[n] = 0;
+        state = strrchr(text, ')'); /* the name before it may hold anything */
+    }
+    errno = saved;
+    return state == NULL || strlen(state) < 3 || state[2] == 'S' || state[2] == 'D';
 }
 
 void cdr_thread_stack(uintptr_t *low, uintptr_t *high)

@@ -10,6 +10,8 @@
 #include "sched/chaos.h"
 #include "sched/worker.h"
 
+#define RETIRES_AFTER ((int64_t)2 * 1000 * 1000 * 1000)
+
 /* What a parked thread's wake word says. CALLED is a token too, given for a pinned fiber. */
 enum { ASLEEP, POKED, CALLED, GRANTED };
 
@@ -21,26 +23,67 @@ static void grant(struct cdr_worker *w, uint32_t how)
 
 static bool has_token(struct cdr_worker *w) { return cdr_load_acquire(&w->wake) >= CALLED; }
 
+/* idle_lock is held. True when that changed something. */
+static bool set_lent(struct cdr_worker *w, uint32_t lent)
+{
+    if (w->lent == lent)
+        return false;
+    cdr_store(&w->lent, lent);
+    cdr_store(&cdr_rt.lent_count, cdr_rt.lent_count + lent * 2 - 1);
+    return true;
+}
+
+bool cdr_lend(struct cdr_worker *w)
+{
+    bool lent;
+
+    cdr_lock(&cdr_rt.idle_lock);
+    lent = !w->idle && !w->retired && set_lent(w, 1);
+    if (lent)
+        cdr_store(&cdr_rt.tokens, cdr_rt.tokens + 1);
+    cdr_unlock(&cdr_rt.idle_lock);
+    return lent;
+}
+
+bool cdr_take_back(struct cdr_worker *w)
+{
+    bool back;
+
+    cdr_lock(&cdr_rt.idle_lock);
+    back = set_lent(w, 0);
+    if (back)
+        cdr_store(&cdr_rt.tokens, cdr_rt.tokens - 1); /* perhaps below zero: another will give its up */
+    cdr_unlock(&cdr_rt.idle_lock);
+    return back;
+}
+
 /* idle_lock is held. */
 static void list(struct cdr_worker *w)
 {
     cdr_store(&w->wake, (uint32_t)ASLEEP);
-    w->idle = true;
+    cdr_store(&w->idle, true);
     w->idle_next = cdr_rt.idle;
     cdr_rt.idle = w;
     cdr_store(&cdr_rt.idle_count, cdr_rt.idle_count + 1);
-    cdr_store(&cdr_rt.tokens, cdr_rt.tokens + 1);
+    if (!set_lent(w, 0))
+        cdr_store(&cdr_rt.tokens, cdr_rt.tokens + 1);
 }
 
-static void unlist(struct cdr_worker *w)
+static void remove_from_list(struct cdr_worker *w)
 {
     struct cdr_worker **at = &cdr_rt.idle;
 
     while (*at != w)
         at = &(*at)->idle_next;
     *at = w->idle_next;
-    w->idle = false;
+    cdr_store(&w->idle, false);
     cdr_store(&cdr_rt.idle_count, cdr_rt.idle_count - 1);
+}
+
+/* It gets a token. */
+static void unlist(struct cdr_worker *w)
+{
+    remove_from_list(w);
     cdr_store(&cdr_rt.tokens, cdr_rt.tokens - 1);
 }
 
@@ -134,8 +177,25 @@ static void keep_time(struct cdr_worker *w)
     } while (!has_token(w) && cdr_earliest_timer() > cdr_now());
 }
 
-/* Sleep, in the idle list, until there is a token for this thread: granted, or free when a timer is due. */
-static void park(struct cdr_worker *w)
+static bool is_surplus(void) { return cdr_load(&cdr_rt.alive) > (uint32_t)cdr_load(&cdr_rt.target); }
+
+/* A thread that was added when others were stuck, and has slept for long, ends; unless fibers must come back to it. */
+static bool retire(struct cdr_worker *w)
+{
+    bool gone;
+
+    cdr_lock(&cdr_rt.idle_lock);
+    gone = w->idle && is_surplus() && w->homed == 0 && cdr_load(&w->pinned.count) == 0;
+    if (gone) {
+        remove_from_list(w);
+        cdr_store(&cdr_rt.alive, cdr_rt.alive - 1);
+    }
+    cdr_unlock(&cdr_rt.idle_lock);
+    return gone;
+}
+
+/* Sleep, in the idle list, until there is a token for this thread: granted, or free when a timer is due. False: it is to end. */
+static bool park(struct cdr_worker *w)
 {
     struct cdr_worker *nobody = NULL, *self = w;
     bool mine = false;
@@ -147,12 +207,18 @@ static void park(struct cdr_worker *w)
         if (!mine && !has_token(w)) /* all are computing: the monitor fires what is due */
             cdr_monitor_wake();
     }
-    while (!mine && !has_token(w))
-        sleep_until(w, INT64_MAX);
+    while (!mine && !has_token(w)) {
+        bool surplus = is_surplus();
+
+        sleep_until(w, surplus ? cdr_now() + RETIRES_AFTER : INT64_MAX);
+        if (surplus && retire(w))
+            return false;
+    }
     if (!mine && cdr_load(&w->wake) == GRANTED)
         cdr_sub(&cdr_rt.searching, 1u);
     if (cdr_load(&cdr_rt.dormant) != 0)
         cdr_monitor_wake();
+    return true;
 }
 
 /* All timers that are due, whoever's. */
@@ -169,19 +235,20 @@ static void fire_all(void)
     }
 }
 
-void cdr_idle(struct cdr_worker *w)
+bool cdr_idle(struct cdr_worker *w)
 {
     cdr_lock(&cdr_rt.idle_lock);
     list(w);
     cdr_unlock(&cdr_rt.idle_lock);
     cdr_fence_seq(); /* pairs with those in cdr_wake_one and cdr_wake_home */
     cdr_chaos_point();
-    if (!(cdr_work_visible(w) && unpark_self(w)))
-        park(w);
+    if (!(cdr_work_visible(w) && unpark_self(w)) && !park(w))
+        return false;
     fire_all();
+    return true;
 }
 
-void cdr_surrender(struct cdr_worker *w)
+bool cdr_surrender(struct cdr_worker *w)
 {
     bool given;
 
@@ -192,10 +259,9 @@ void cdr_surrender(struct cdr_worker *w)
         list(w);
     cdr_unlock(&cdr_rt.idle_lock);
     if (!given)
-        return;
+        return true;
     cdr_fence_seq(); /* pairs with the one in cdr_wake_home */
-    if (!(cdr_load(&w->pinned.count) != 0 && unpark_self(w)))
-        park(w);
+    return (cdr_load(&w->pinned.count) != 0 && unpark_self(w)) || park(w);
 }
 
 bool cdr_token_take(struct cdr_worker *w, uint32_t state)
@@ -221,7 +287,9 @@ void cdr_thread_sleeps(struct cdr_worker *w)
 {
     if (!cdr_deque_empty(&w->deque))
         cdr_deque_share(&w->deque, true);
-    if (w->pool || cdr_exchange(&w->token, (uint32_t)CDR_TOKEN_NONE) != CDR_TOKEN_NONE) {
+    if (w->pool) {
+        cdr_lend(w);
+    } else if (cdr_exchange(&w->token, (uint32_t)CDR_TOKEN_NONE) != CDR_TOKEN_NONE) {
         cdr_lock(&cdr_rt.idle_lock);
         cdr_store(&cdr_rt.tokens, cdr_rt.tokens + 1);
         cdr_unlock(&cdr_rt.idle_lock);
@@ -233,11 +301,8 @@ void cdr_thread_sleeps(struct cdr_worker *w)
 
 void cdr_thread_woke(struct cdr_worker *w)
 {
-    if (!w->pool)
-        return;
-    cdr_lock(&cdr_rt.idle_lock);
-    cdr_store(&cdr_rt.tokens, cdr_rt.tokens - 1); /* perhaps below zero: another will give its up */
-    cdr_unlock(&cdr_rt.idle_lock);
+    if (w->pool)
+        cdr_take_back(w);
 }
 
 void cdr_timer_changed(struct cdr_worker *w, int64_t when)

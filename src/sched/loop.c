@@ -136,6 +136,15 @@ static void queue_ready(struct cdr_worker *w, struct cdr_fiber *fiber)
     cdr_wake_one();
 }
 
+static struct cdr_fiber *take_pinned(struct cdr_worker *w)
+{
+    struct cdr_fiber *fiber = take_queued(w, &w->pinned);
+
+    if (fiber != NULL)
+        w->homed--;
+    return fiber;
+}
+
 static bool pick(struct cdr_worker *w, struct cdr_found *found)
 {
     uint32_t picks = w->picks + 1;
@@ -144,7 +153,7 @@ static bool pick(struct cdr_worker *w, struct cdr_found *found)
     found->task.fn = NULL;
     if ((picks % 16) == 0 && cdr_load(&w->timers.next) != INT64_MAX)
         cdr_timers_fire(&w->timers, cdr_now());
-    if ((picks & 2) != 0 && (found->fiber = take_queued(w, &w->pinned)) != NULL)
+    if ((picks & 2) != 0 && (found->fiber = take_pinned(w)) != NULL)
         return true;
     if (cdr_unlikely(picks % FAIR_EVERY == 0 || cdr_chaos(4)) && take_fairly(w, found))
         return true;
@@ -155,7 +164,7 @@ static bool pick(struct cdr_worker *w, struct cdr_found *found)
     w->streak = 0;
     if (take_own(w, found) || cdr_take_injected(w, found))
         return true;
-    return (found->fiber = take_slot(w)) != NULL || (found->fiber = take_queued(w, &w->pinned)) != NULL;
+    return (found->fiber = take_slot(w)) != NULL || (found->fiber = take_pinned(w)) != NULL;
 }
 
 static bool search(struct cdr_worker *w, struct cdr_found *found)
@@ -176,13 +185,17 @@ static void pool_step(struct cdr_worker *w, struct cdr_fiber *fiber)
 {
     struct cdr_found found;
 
+    if (cdr_unlikely(cdr_load(&w->lent) != 0))
+        cdr_take_back(w);
     if (cdr_unlikely(cdr_load(&cdr_rt.tokens) < 0) && cdr_load(&w->pinned.count) == 0) {
         if ((found.fiber = take_slot(w)) != NULL)
             queue_ready(w, found.fiber);
-        cdr_surrender(w);
+        if (!cdr_surrender(w))
+            cdr_switch(fiber, &w->native, release, fiber, true); /* the thread ends */
     }
     if (!pick(w, &found) && !search(w, &found)) {
-        cdr_idle(w);
+        if (!cdr_idle(w))
+            cdr_switch(fiber, &w->native, release, fiber, true);
         return;
     }
     if (found.task.fn != NULL)
@@ -210,6 +223,7 @@ static void helper_step(struct cdr_worker *w, struct cdr_fiber *fiber)
 void cdr_help(struct cdr_worker *w, uint32_t family, bool (*done)(void *arg), void *arg)
 {
     enum { PATIENCE = 200 };
+    uint32_t inside = CDR_TOKEN_INSIDE;
     int misses = 0;
 
     if (family == 0) /* nobody's */
@@ -221,6 +235,8 @@ void cdr_help(struct cdr_worker *w, uint32_t family, bool (*done)(void *arg), vo
     w->help_done = done;
     w->help_arg = arg;
     while (!done(arg) && misses < PATIENCE) {
+        if (cdr_unlikely(cdr_load(&w->token) != CDR_TOKEN_INSIDE) && !cdr_token_take(w, CDR_TOKEN_INSIDE))
+            break; /* it was stuck in a task's call, and others have the token now */
         if (cdr_deque_empty(&w->deque) && !cdr_steal_family(w, family)) {
             misses++;
             cdr_spin_hint();
@@ -233,7 +249,7 @@ void cdr_help(struct cdr_worker *w, uint32_t family, bool (*done)(void *arg), vo
         misses = cdr_deque_empty(&w->deque) ? 0 : misses + 1; /* what is left may be another family's */
         cdr_switch(&w->native, w->helper, NULL, NULL, false);
     }
-    cdr_store_release(&w->token, (uint32_t)CDR_TOKEN_OUTSIDE);
+    cdr_cas(&w->token, &inside, (uint32_t)CDR_TOKEN_OUTSIDE); /* unless the monitor has taken it away */
 }
 
 /* ---- all fibers ---- */
@@ -265,8 +281,10 @@ bool cdr_suspend(struct cdr_fiber *fiber, void (*after)(void *arg), void *arg)
     struct cdr_fiber *next;
 
     cdr_assert(!fiber->native);
-    if (fiber->pins > 0)
+    if (fiber->pins > 0) {
         fiber->home = w;
+        w->homed++;
+    }
     if (!w->pool) {
         if (w->helper == fiber)
             w->helper = NULL; /* it has become a task's own */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The monitor: a thread that looks now and then whether work is stuck while others could do it. It sees what wakes nobody by
  * itself: tasks in the private part of a worker that computes or sits in the kernel, a fiber in the slot of such a worker, timers
- * that nobody fires, a token held by a thread that is elsewhere.
+ * that nobody fires, a token held by a thread that is elsewhere or stuck in a system call. When threads are stuck and no other is left to run
+ * what is ready it adds one.
  *
  * It looks often after something happened and ever less often then; when nothing is left to look after it dozes, and an idle
  * process uses no CPU time. Dozing off must not miss a task: pushes do not fence. So it stores 0 into every deque's limit, runs a
@@ -14,7 +15,10 @@
 #define SHORTEST ((int64_t)100 * 1000)
 #define LONGEST ((int64_t)5 * 1000 * 1000)
 #define LATE ((int64_t)500 * 1000) /* a timer that is overdue by so much has been missed by its worker */
+#define BUSY_PAUSE ((int64_t)1000 * 1000)
 #define QUIET_LOOKS 4              /* so many looks in a row without any work before dozing */
+
+enum sight { NOTHING, WORK, ACTED };
 
 static struct cdr_worker *worker_at(uint32_t i) { return cdr_load_acquire(&cdr_rt.workers[i]); }
 
@@ -44,12 +48,13 @@ static bool free_slot(struct cdr_worker *w)
     return true;
 }
 
-static bool look_after(struct cdr_worker *w, int64_t now)
+static bool look_after(struct cdr_worker *w, int64_t now, bool *acted)
 {
     bool work = free_slot(w);
 
     if (cdr_load(&w->timers.next) < now - LATE)
         work |= cdr_timers_fire(&w->timers, now);
+    *acted |= work;
     if (cdr_load(&w->ready.count) != 0)
         work = true;
     if (tasks_stay(w)) {
@@ -77,23 +82,49 @@ static bool retake(struct cdr_worker *w, bool at_once)
     return true;
 }
 
-/* One look at everything. Returns whether there was any work. */
-static bool look(void)
+/* A thread that is stuck in the kernel needs no token; one that computes with its token lent has it taken back. */
+static bool look_at_thread(struct cdr_worker *w, int64_t now)
+{
+    uint32_t inside = CDR_TOKEN_INSIDE;
+
+    if (!w->pool) {
+        if (cdr_load(&w->token) != CDR_TOKEN_INSIDE || !cdr_is_stuck(w, now)
+            || !cdr_cas(&w->token, &inside, (uint32_t)CDR_TOKEN_NONE))
+            return false;
+        cdr_lock(&cdr_rt.idle_lock);
+        cdr_store(&cdr_rt.tokens, cdr_rt.tokens + 1);
+        cdr_unlock(&cdr_rt.idle_lock);
+        return true;
+    }
+    if (cdr_load(&w->idle))
+        return false;
+    if (cdr_is_stuck(w, now))
+        return cdr_lend(w);
+    return cdr_load(&w->lent) != 0 && w->stuck_since == now && cdr_take_back(w);
+}
+
+/* One look at everything. */
+static enum sight look(void)
 {
     uint32_t count = cdr_load_acquire(&cdr_rt.count);
     int64_t now = cdr_now();
-    bool work = cdr_load(&cdr_rt.injected_any) != 0;
+    bool work = cdr_load(&cdr_rt.injected_any) != 0, acted = false;
 
-    for (uint32_t i = 0; i < count; i++)
-        if (worker_at(i) != NULL)
-            work |= look_after(worker_at(i), now);
+    for (uint32_t i = 0; i < count; i++) {
+        if (worker_at(i) == NULL || cdr_load(&worker_at(i)->retired))
+            continue;
+        acted |= look_at_thread(worker_at(i), now);
+        work |= look_after(worker_at(i), now, &acted);
+    }
     if (!work)
-        return false;
+        return acted ? ACTED : NOTHING;
     for (uint32_t i = 0; i < count && cdr_load(&cdr_rt.tokens) <= 0; i++)
         if (worker_at(i) != NULL)
-            retake(worker_at(i), false);
+            acted |= retake(worker_at(i), false);
     cdr_wake_one();
-    return true;
+    if (cdr_load(&cdr_rt.tokens) > 0 && cdr_load(&cdr_rt.idle_count) == 0 && cdr_load(&cdr_rt.searching) == 0)
+        acted |= cdr_pool_grow();
+    return acted ? ACTED : WORK;
 }
 
 /* Is everybody parked, with nothing left to do, and somebody keeping the time? */
@@ -101,7 +132,8 @@ static bool all_quiet(void)
 {
     uint32_t count = cdr_load_acquire(&cdr_rt.count);
 
-    if (cdr_load(&cdr_rt.injected_any) != 0 || cdr_load(&cdr_rt.idle_count) != (uint32_t)cdr_load(&cdr_rt.target))
+    if (cdr_load(&cdr_rt.injected_any) != 0
+        || cdr_load(&cdr_rt.idle_count) + cdr_load(&cdr_rt.lent_count) != cdr_load(&cdr_rt.alive))
         return false;
     if (cdr_load(&cdr_rt.timekeeper) == NULL && cdr_earliest_timer() != INT64_MAX)
         return false; /* then keeping the time is left to us */
@@ -149,13 +181,15 @@ void cdr_monitor_wake(void)
 static void monitor(void *unused)
 {
     int64_t pause = SHORTEST;
+    enum sight sight;
     int quiet = 0;
 
     (void)unused;
     for (;;) {
         cdr_futex_wait(&cdr_rt.monitor_word, cdr_load(&cdr_rt.monitor_word), cdr_now() + pause);
-        if (look()) {
-            pause = SHORTEST;
+        sight = look();
+        if (sight != NOTHING) { /* while all compute there is nothing that it could do */
+            pause = sight == ACTED ? SHORTEST : pause * 2 < BUSY_PAUSE ? pause * 2 : BUSY_PAUSE;
             quiet = 0;
             continue;
         }

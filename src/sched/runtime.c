@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "sched/worker.h"
 
+#define MORE_THREADS 256 /* that the pool may have by default while some are stuck */
+
 struct cdr_runtime cdr_rt;
 __thread struct cdr_worker *cdr_self_tls __attribute__((tls_model("initial-exec")));
 
@@ -41,12 +43,12 @@ static struct cdr_worker *register_worker(bool pool)
     struct cdr_worker *w = NULL;
     uint32_t at;
 
-    for (at = 0; at < cdr_rt.count && !pool; at++)
-        if (cdr_rt.workers[at]->retired)
+    for (at = 0; at < cdr_rt.count; at++)
+        if (cdr_rt.workers[at]->retired && cdr_rt.workers[at]->pool == pool)
             break;
-    if (!pool && at < cdr_rt.count) {
+    if (at < cdr_rt.count) {
         w = cdr_rt.workers[at];
-        w->retired = false;
+        cdr_store(&w->retired, false);
         return w;
     }
     if (cdr_rt.count == CDR_WORKERS_MAX || (w = new_worker()) == NULL)
@@ -69,6 +71,7 @@ static void set_native(struct cdr_worker *w)
     cdr_thread_stack(&native->low, &native->high);
     cdr_note_stack_native(&native->note);
     w->fiber = native;
+    cdr_store(&w->thread, cdr_thread_id());
     w->errno_at = &errno;
     cdr_self_tls = w;
 }
@@ -90,8 +93,9 @@ static void leave(void *arg)
         w->helper = NULL;
     }
     cdr_self_tls = NULL;
+    cdr_store(&w->thread, 0);
     cdr_lock(&cdr_rt.start_lock);
-    w->retired = true;
+    cdr_store(&w->retired, true);
     cdr_unlock(&cdr_rt.start_lock);
 }
 
@@ -142,6 +146,15 @@ struct cdr_worker *cdr_adopt(void)
 
 /* ---- the pool ---- */
 
+/* A thread comes with a token, or did not come after all. */
+static void add_thread(int32_t n)
+{
+    cdr_lock(&cdr_rt.idle_lock);
+    cdr_store(&cdr_rt.alive, cdr_rt.alive + (uint32_t)n);
+    cdr_store(&cdr_rt.tokens, cdr_rt.tokens - n);
+    cdr_unlock(&cdr_rt.idle_lock);
+}
+
 static void pool_thread(void *arg)
 {
     struct cdr_worker *w = arg;
@@ -151,18 +164,64 @@ static void pool_thread(void *arg)
     while ((fiber = cdr_fiber_get(&w->fibers, 0, cdr_fiber_main)) == NULL)
         pause_a_little();
     cdr_switch(&w->native, fiber, NULL, NULL, false);
-    __builtin_unreachable();
+    /* Back here the thread is not needed any more: see cdr_idle. */
+    while ((fiber = w->fibers.free) != NULL) {
+        w->fibers.free = fiber->next;
+        w->fibers.count--;
+        cdr_fiber_put(NULL, fiber);
+    }
+    cdr_self_tls = NULL;
+    cdr_store(&w->thread, 0);
+    cdr_lock(&cdr_rt.start_lock);
+    cdr_store(&w->retired, true);
+    cdr_unlock(&cdr_rt.start_lock);
 }
 
-static int worker_target(void)
+/* A number from 1 to most in the environment; 0 when there is none. */
+static int number_from(const char *variable, int most)
 {
-    const char *text = getenv("CADRE_WORKERS");
+    const char *text = getenv(variable);
     char *end = NULL;
     long n = text != NULL ? strtol(text, &end, 10) : 0;
 
     if (text == NULL || end == text || *end != 0 || n < 1)
-        return cdr_cpu_count();
-    return n < 1024 ? (int)n : 1024;
+        return 0;
+    return n < most ? (int)n : most;
+}
+
+static int worker_target(void)
+{
+    int n = number_from("CADRE_WORKERS", 1024);
+
+    return n != 0 ? n : cdr_cpu_count();
+}
+
+static int most_threads(int target)
+{
+    int n = number_from("CADRE_MAX_THREADS", 2048);
+
+    return n == 0 ? target + MORE_THREADS : n > target ? n : target;
+}
+
+bool cdr_pool_grow(void)
+{
+    struct cdr_worker *w = NULL;
+    bool grown;
+
+    cdr_lock(&cdr_rt.start_lock);
+    if (cdr_load(&cdr_rt.alive) < (uint32_t)cdr_rt.most)
+        w = register_worker(true);
+    if (w != NULL) {
+        add_thread(1);
+        if (cdr_thread_start(pool_thread, w, "cadre-worker") < 0) {
+            add_thread(-1);
+            cdr_store(&w->retired, true);
+            w = NULL;
+        }
+    }
+    grown = w != NULL;
+    cdr_unlock(&cdr_rt.start_lock);
+    return grown;
 }
 
 /* start_lock is held. Threads start with a token, and give it back as they find nothing to do. */
@@ -182,13 +241,17 @@ static int start_pool(void)
             break;
         if (cdr_thread_start(pool_thread, w, "cadre-worker") < 0) {
             w->pool = false; /* serves as an adopted thread's, later */
-            w->retired = true;
+            cdr_store(&w->retired, true);
             break;
         }
         started++;
     }
     if (started == 0)
         return -EAGAIN;
+    cdr_store(&cdr_rt.most, most_threads(target));
+    cdr_lock(&cdr_rt.idle_lock);
+    cdr_store(&cdr_rt.alive, (uint32_t)started);
+    cdr_unlock(&cdr_rt.idle_lock);
     cdr_store_release(&cdr_rt.target, started);
     return 0;
 }

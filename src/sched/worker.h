@@ -7,6 +7,7 @@
  * when the monitor takes it back because the thread is busy elsewhere while tasks wait:
  *
  *     pool:     (parked) --wake_one, with a token--> (running) --nothing found--> (searching) --nothing found--> (parked)
+ *               (running) --stuck in the kernel, says the monitor--> (lent: others have the token) --back in the scheduler--> (running)
  *     adopted:  NONE --token free--> OUTSIDE <--in cdr_help--> INSIDE;   OUTSIDE --monitor--> NONE;   any --sleeps--> NONE
  */
 #ifndef CADRE_SCHED_WORKER_H
@@ -33,6 +34,8 @@ struct cdr_worker {
     bool pool;
     bool retired;               /* its thread has ended; the struct waits for another one */
     unsigned id;
+    int thread;                 /* its thread's number in the kernel */
+    unsigned homed;             /* suspended fibers that must come back to it */
 
     /* An adopted thread's. */
     struct cdr_fiber native;    /* also where a pool thread starts */
@@ -54,8 +57,11 @@ struct cdr_worker {
     bool idle;                     /* in rt.idle; under rt.idle_lock */
     struct cdr_worker *idle_next;
     int64_t sleep_until;           /* while it keeps time */
+    uint32_t lent;                 /* the token of a pool thread that is stuck in the kernel is with others; under idle_lock */
     uint32_t seen_picks;           /* the monitor's notes */
     uint32_t seen_helps, helps;
+    uint32_t stuck_picks, stuck_looks;
+    int64_t stuck_cpu, stuck_since;
 };
 
 #define CDR_WORKERS_MAX 4096 /* threads that can be adopted at a time, the pool's included */
@@ -63,7 +69,9 @@ struct cdr_worker {
 struct cdr_runtime {
     uint32_t state;
     struct cdr_lock start_lock;
-    int target;                                  /* workers that may compute at a time, and threads in the pool */
+    int target;                                  /* workers that may compute at a time, and threads in the pool at rest */
+    int most;                                    /* threads that the pool may have while some are stuck in the kernel */
+    uint32_t alive;                              /* threads that it has; written under idle_lock */
     struct cdr_worker *workers[CDR_WORKERS_MAX]; /* never freed, so that thieves need no protection */
     uint32_t count;
     bool no_membarrier, monitored;
@@ -72,7 +80,7 @@ struct cdr_runtime {
     uint32_t searching;          /* pool threads that look for work: no need to wake another */
     struct cdr_lock idle_lock;
     struct cdr_worker *idle; /* last in, first out */
-    uint32_t idle_count;
+    uint32_t idle_count, lent_count;
     struct cdr_worker *timekeeper;
 
     CDR_OWN_LINE struct cdr_lock inject_lock; /* for what comes from threads without a deque */
@@ -151,11 +159,16 @@ bool cdr_work_visible(const struct cdr_worker *w);
 /* There is work that somebody should look at: wake a parked thread, unless one is looking already. */
 void cdr_wake_one(void);
 
-/* The pool thread has nothing to do: give up its token and sleep until there is. */
-void cdr_idle(struct cdr_worker *w);
+/* The pool thread has nothing to do: give up its token and sleep until there is. False when the thread is to end instead. */
+bool cdr_idle(struct cdr_worker *w);
 
-/* More tokens are out than may be: give up this worker's. */
-void cdr_surrender(struct cdr_worker *w);
+/* More tokens are out than may be: give up this worker's. False when the thread is to end. */
+bool cdr_surrender(struct cdr_worker *w);
+
+/* The worker's token goes to others, as its thread is stuck; and comes back. Either does nothing when it is so already; lending is
+ * refused to an idle worker, which has none. */
+bool cdr_lend(struct cdr_worker *w);
+bool cdr_take_back(struct cdr_worker *w);
 
 /* `home` has a pinned fiber to resume. */
 void cdr_wake_home(struct cdr_worker *home);
@@ -184,6 +197,12 @@ static inline uint64_t cdr_random(struct cdr_worker *w)
     w->random ^= w->random << 17;
     return w->random;
 }
+
+/* One more thread for the pool, which takes a token. False when there are as many as may be, or none could be started. */
+bool cdr_pool_grow(void);
+
+/* Is the worker's thread stuck in a system call? For the monitor, who asks now and then (blocked.c). */
+bool cdr_is_stuck(struct cdr_worker *w, int64_t now);
 
 /* ---- the monitor (monitor.c) ---- */
 
