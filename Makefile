@@ -4,7 +4,7 @@ BUILD  := build
 PREFIX ?= /usr/local
 DIR    ?= /usr/include
 
-.PHONY: all help configure demo check bench bench-peers soak install clean
+.PHONY: all help configure demo check doc bench bench-peers soak install clean
 
 all: configure
 	cmake --build $(BUILD)
@@ -13,6 +13,7 @@ help:
 	@echo 'make                 build library, examples, tests and benchmarks into build/'
 	@echo 'make demo [DIR=…]    MD5 of every file below DIR ($(DIR)), checked by md5sum'
 	@echo 'make check           every configuration, every test; logs in build/log'
+	@echo 'make doc             the reference of cadre.h, by Doxygen, into build/doc/html'
 	@echo 'make bench           compare with the peers that are installed'
 	@echo 'make bench-peers     install the peers, then compare'
 	@echo 'make soak            long loads'
@@ -32,6 +33,10 @@ check:
 	@scripts/install-deps build check
 	@scripts/install-deps cross || echo "Going on without the cross tools."
 	@scripts/check
+
+doc: configure
+	@scripts/install-deps doc
+	@cmake --build $(BUILD) --target doc
 
 bench: configure
 	@BUILD=$(BUILD) scripts/bench

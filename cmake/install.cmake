@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# What `make install` puts where: header, libraries, cadre.pc, the CMake package, manual pages and the licence.
+# What `make install` puts where: header, libraries, cadre.pc, the CMake package and the licence. Manual pages: man/CMakeLists.txt.
 install(FILES ${PROJECT_SOURCE_DIR}/include/cadre.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS ${installed} EXPORT cadre
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
@@ -22,9 +22,3 @@ configure_package_config_file(cmake/cadreConfig.cmake.in cadreConfig.cmake INSTA
 write_basic_package_version_file(cadreConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/cadreConfig.cmake ${PROJECT_BINARY_DIR}/cadreConfigVersion.cmake
         DESTINATION ${package})
-
-file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.[1-9])
-foreach(page IN LISTS pages)
-    string(REGEX REPLACE ".*\\." "" section ${page})
-    install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
-endforeach()

@@ -4,9 +4,9 @@
  *     walk ──paths──> digest × N ──results──> collect
  *
  * One task walks the tree, N tasks read and digest, one collects. Bounded channels join them: a slow stage holds up the one
- * before it. The walker closes the first channel; the digesters are a group of their own, and when that has ended the second
- * is closed. The group of the stages cancels itself on the first error, a signal cancels the context above it: either way
- * every task is told, every blocked call returns, and cadre_wait returns when the last task has ended.
+ * before it. cadre_pipeline closes a stage's channel when the last of its tasks has ended, and cancels all on the first error; a
+ * signal cancels the context above. Either way every task is told, every blocked call returns, and the pipeline ends when the last
+ * task has.
  *
  * A path is a malloc'd string and moves along with its struct file, which has one owner at a time: the walker, a channel
  * (which frees what nobody received), a digester, the collector's list. What went wrong with a file travels in the struct,
@@ -42,8 +42,6 @@ struct job {
     bool keep_going;
     EVP_MD *md5;
     struct cadre_ctx stop; /* what a signal cancels */
-    struct cadre_chan paths, results;
-    struct file path_slots[CHANNEL_ROOM], result_slots[CHANNEL_ROOM];
     struct file *list; /* the collector's until it has ended, then main's */
     size_t count, room;
     cadre_time begin;
@@ -67,14 +65,16 @@ static int pass_on(struct cadre_ctx *ctx, struct cadre_chan *to, struct file *fi
     return status;
 }
 
-/* The first stage, one task. What it cannot read goes straight to the collector. */
-static int walk(struct cadre_ctx *ctx, void *arg)
+/* The first stage, one task. */
+static int walk(struct cadre_ctx *ctx, struct cadre_chan *in, struct cadre_chan *paths, void *arg)
 {
     struct job *job = arg;
     FTS *tree = fts_open((char *[]){ job->root, NULL }, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
     FTSENT *entry;
     int status = tree == NULL ? cadre_fail(ctx, -errno, "'%s': %s", job->root, cadre_strerror(-errno)) : 0;
+    bool failed;
 
+    (void)in;
     while (status == 0 && (status = cadre_ctx_error(ctx)) == 0) {
         errno = 0;
         entry = fts_read(tree);
@@ -82,14 +82,13 @@ static int walk(struct cadre_ctx *ctx, void *arg)
             status = -errno;
             break;
         }
-        if (entry->fts_info == FTS_F)
-            status = pass_on(ctx, &job->paths, &(struct file){ .path = strdup(entry->fts_path) });
-        else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
-            status = pass_on(ctx, &job->results, &(struct file){ .path = strdup(entry->fts_path), .code = -entry->fts_errno });
+        failed = entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS;
+        if (failed || entry->fts_info == FTS_F)
+            status = pass_on(ctx, paths,
+                             &(struct file){ .path = strdup(entry->fts_path), .code = failed ? -entry->fts_errno : 0 });
     }
     if (tree != NULL)
         fts_close(tree);
-    cadre_chan_close(&job->paths);
     return status;
 }
 
@@ -119,7 +118,7 @@ static int digest_file(struct cadre_ctx *ctx, struct job *job, EVP_MD_CTX *md5, 
 }
 
 /* The second stage, N tasks. */
-static int digest(struct cadre_ctx *ctx, void *arg)
+static int digest(struct cadre_ctx *ctx, struct cadre_chan *paths, struct cadre_chan *results, void *arg)
 {
     struct job *job = arg;
     EVP_MD_CTX *md5 = EVP_MD_CTX_new();
@@ -127,32 +126,19 @@ static int digest(struct cadre_ctx *ctx, void *arg)
     struct file file;
     int status = md5 == NULL || buffer == NULL ? cadre_fail(ctx, -ENOMEM, "no memory for a digester") : 0;
 
-    while (status == 0 && (status = cadre_recv(ctx, &job->paths, &file)) == 0) {
-        file.code = digest_file(ctx, job, md5, buffer, &file);
+    while (status == 0 && (status = cadre_recv(ctx, paths, &file)) == 0) {
+        if (file.code == 0)
+            file.code = digest_file(ctx, job, md5, buffer, &file);
         atomic_fetch_add_explicit(&job->files, file.code == 0, memory_order_relaxed);
         status = cadre_ctx_error(ctx);
         if (status != 0)
             file_destroy(&file); /* its code may be the cancel's, not its own */
         else
-            status = pass_on(ctx, &job->results, &file);
+            status = pass_on(ctx, results, &file);
     }
     free(buffer);
     EVP_MD_CTX_free(md5);
     return status == -EPIPE ? 0 : status;
-}
-
-/* Runs the digesters as a group within the group: that says when the last of them has ended. */
-static int digest_all(struct cadre_ctx *ctx, void *arg)
-{
-    struct job *job = arg;
-    struct cadre_group digesters = { .parent = ctx, .name = "digesters", .flags = CADRE_CANCEL_ON_ERROR };
-    int code;
-
-    for (int i = 0; i < job->digesters; i++)
-        cadre_go(&digesters, digest, job);
-    code = cadre_wait(&digesters);
-    cadre_chan_close(&job->results);
-    return code == 0 ? 0 : cadre_fail(ctx, code, "%s", cadre_group_error(&digesters).message);
 }
 
 static bool list_append(struct job *job, const struct file *file)
@@ -171,13 +157,14 @@ static bool list_append(struct job *job, const struct file *file)
 }
 
 /* The third stage, one task: a file that failed ends the job, unless that is to keep going. */
-static int collect(struct cadre_ctx *ctx, void *arg)
+static int collect(struct cadre_ctx *ctx, struct cadre_chan *results, struct cadre_chan *out, void *arg)
 {
     struct job *job = arg;
     struct file file;
     int status;
 
-    while ((status = cadre_recv(ctx, &job->results, &file)) == 0) {
+    (void)out;
+    while ((status = cadre_recv(ctx, results, &file)) == 0) {
         if (!list_append(job, &file)) {
             file_destroy(&file);
             return -ENOMEM;
@@ -186,6 +173,23 @@ static int collect(struct cadre_ctx *ctx, void *arg)
             return file.code;
     }
     return status == -EPIPE ? 0 : status;
+}
+
+/* All of them. A task itself, so that the message of what failed becomes its group's. */
+static int run_stages(struct cadre_ctx *ctx, void *arg)
+{
+    struct job *job = arg;
+    struct file path_slots[CHANNEL_ROOM], result_slots[CHANNEL_ROOM];
+    struct cadre_chan paths = { .size = sizeof(struct file), .capacity = CHANNEL_ROOM, .slots = path_slots, .destroy = file_destroy };
+    struct cadre_chan results = paths;
+    const struct cadre_stage stages[] = {
+        { .name = "walk", .fn = walk, .arg = job, .out = &paths },
+        { .name = "digest", .fn = digest, .arg = job, .out = &results, .tasks = job->digesters },
+        { .name = "collect", .fn = collect, .arg = job },
+    };
+
+    results.slots = result_slots;
+    return cadre_pipeline(ctx, stages, sizeof stages / sizeof *stages);
 }
 
 /* ---------------------------------------------------------------------------------------------------- the output -- */
@@ -303,19 +307,15 @@ static void *watch_signals(void *arg)
 /* All that is concurrent happens in here: when it returns, no task is left. Returns the first error. */
 static struct cadre_error run(struct job *job)
 {
-    struct cadre_group stages = { .parent = &job->stop, .name = "stages", .flags = CADRE_CANCEL_ON_ERROR };
+    struct cadre_group stages = { .parent = &job->stop, .name = "stages" };
     struct cadre_group display = { .name = "display" };
 
     if (isatty(STDERR_FILENO))
         cadre_go(&display, show_progress, job);
-    cadre_go(&stages, walk, job);
-    cadre_go(&stages, digest_all, job);
-    cadre_go(&stages, collect, job);
+    cadre_go(&stages, run_stages, job);
     cadre_wait(&stages);
     cadre_group_cancel(&display, 0, NULL);
     cadre_wait(&display);
-    cadre_chan_finish(&job->paths);
-    cadre_chan_finish(&job->results);
     return cadre_group_error(&stages);
 }
 
@@ -391,10 +391,6 @@ int main(int argc, char **argv)
     argp_program_version = cadre_version();
     argp_parse(&parser, argc, argv, 0, NULL, &job);
 
-    job.paths = job.results =
-        (struct cadre_chan){ .size = sizeof(struct file), .capacity = CHANNEL_ROOM, .destroy = file_destroy };
-    job.paths.slots = job.path_slots;
-    job.results.slots = job.result_slots;
     job.begin = cadre_now();
     job.md5 = EVP_MD_fetch(NULL, "MD5", NULL);
     if (job.digesters == 0)

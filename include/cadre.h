@@ -24,18 +24,21 @@
  * Conventions, said once and true for every call below:
  *
  * Errors.       A call that can fail returns 0 (or a count) on success and a negative errno value otherwise.
- *               Output parameters come last and are not written on failure. No call changes errno.
+ *               Output parameters come last and are not written on failure. No call changes errno. The first call that a thread
+ *               makes may also give -ENOMEM.
  * Signals.      The library's own threads block all signals. No call may be made from a signal handler; to cancel on a
  *               signal, wait for it in a thread (sigwait) and call cadre_ctx_cancel there.
  * Contexts.     Every call that may block takes a context. A NULL context is the background: never cancelled, no deadline.
  *               When the context ends, a call that would have to block returns -ECANCELED (it was cancelled) or -ETIMEDOUT
  *               (its deadline passed); a call that need not block does its work all the same. cadre_sleep always looks.
+ *               The exceptions: cadre_wait, which ends when the tasks do, and cadre_ctx_unhook, which waits for a running hook.
  * Threads.      Every call may be made from every thread and from every task, unless its comment says otherwise. There is
  *               nothing to initialise: the runtime starts with the first call that needs it.
  * Memory.       Every struct is the caller's, may live on the stack and is valid when zeroed. Fields marked private (p_) are
  *               not to be touched. There is nothing to free; what must be finished says so.
  * Time.         cadre_time is nanoseconds on CLOCK_MONOTONIC. A deadline is an absolute time; 0 means none.
- * Bad use.      Invalid arguments give -EINVAL. What cannot be told to the caller (releasing what was never held) asserts.
+ * Bad use.      Invalid arguments give -EINVAL. What cannot be told to the caller (releasing what was never held)
+ *               prints a line and aborts, in every build.
  */
 #ifndef CADRE_H
 #define CADRE_H
@@ -104,7 +107,8 @@ struct cadre_error {
     int code;
     enum cadre_origin origin;
     int line;         /* where cadre_fail or cadre_panic was called; 0: the task only returned a code */
-    uint32_t index;   /* the task's number in its group, in the order of being accepted, from 0 */
+    uint32_t index;   /* the task's number in its group, in the order of being accepted, from 0; two that are started at the same
+                         moment by different threads may share one */
     const char *file; /* NULL when line is 0 */
     char task[CADRE_NAME_SIZE];       /* what cadre_task_name gave it, or "" */
     char group[CADRE_NAME_SIZE];      /* the group's name, or "" */
@@ -113,7 +117,7 @@ struct cadre_error {
     void *trace[CADRE_TRACE_SIZE];    /* CADRE_FROM_PANIC: return addresses, innermost first; NULL ends them */
 };
 
-/* The text of a code: that of strerror(3) for a negative errno value. A constant string. */
+/* The text of a code, in English: that of strerror(3) for a negative errno value. A constant string. */
 const char *cadre_strerror(int code);
 
 /* ------------------------------------------------------------------------------------------------------- context -- */
@@ -150,7 +154,7 @@ void cadre_ctx_cancel(struct cadre_ctx *ctx, int code, const char *why);
 /* What ended ctx: code, message, origin; for a group that cancelled itself, its first error. code 0 while ctx is live. */
 struct cadre_error cadre_ctx_cause(struct cadre_ctx *ctx);
 
-/* The earliest deadline of ctx and its ancestors, CADRE_FOREVER when there is none. */
+/* The earliest deadline of ctx and its ancestors, up to a shielded one; CADRE_FOREVER when there is none. */
 cadre_time cadre_ctx_deadline(const struct cadre_ctx *ctx);
 
 /* The value that the nearest context, from ctx upwards, has for key; NULL when none has. */
@@ -158,8 +162,9 @@ void *cadre_ctx_value(const struct cadre_ctx *ctx, const void *key);
 
 typedef void cadre_hook_fn(struct cadre_ctx *ctx, void *arg);
 
-/* A callback for the end of a context. It runs on the thread that ends the context, belongs to no task, must be short
- * and must not block; when the context had already ended, cadre_ctx_hook runs it at once. */
+/* A callback for the end of a context. It runs on the thread that ends the context (at a deadline: on the one that
+ * notices), belongs to no task, must be short and must not block; when the context had already ended, cadre_ctx_hook
+ * runs it at once. */
 struct cadre_hook {
     cadre_hook_fn *fn;
     void *arg;
@@ -219,11 +224,12 @@ struct cadre_group {
  * while it waits, the group's context can end it. It takes arg whatever it returns: a task that is refused has its arg
  * handed to drop before the call returns; only -EINVAL leaves arg with the caller. Returns 0, or -ENOMEM, -EAGAIN
  * (discarded), -EDEADLK (all holders of slots would wait for one), -ECANCELED or -ETIMEDOUT (the group has ended or
- * stopped). A refusal other than -EAGAIN is an error of the group too, so that the return value may be ignored. */
+ * stopped). The return value may be ignored: -ENOMEM and -EDEADLK are errors of the group too, and that a cancel kept
+ * tasks from running is recorded once. */
 int cadre_go(struct cadre_group *g, cadre_fn *fn, void *arg);
 
 /* As cadre_go, with a private copy of the size bytes at arg, suitably aligned for any type, that lives as long as the
- * task. drop gets the address of the copy. */
+ * task. drop gets the address of the copy; or arg itself, when there was no memory for one. */
 int cadre_go_copy(struct cadre_group *g, cadre_fn *fn, const void *arg, size_t size);
 
 /* As cadre_go, but never waits: -EAGAIN when there is neither a slot nor room in the queue. Takes arg only when it
@@ -311,7 +317,8 @@ int cadre_fail_at(struct cadre_ctx *ctx, const char *file, int line, int code, c
 void cadre_panic_at(const char *file, int line, const char *fmt, ...) CADRE_PRINTF(3, 4) CADRE_NORETURN;
 
 /* Call fn(arg) when the running task ends, however it ends; the last one first. The task's function has returned by
- * then: arg must not point to its local variables. Returns -ENOMEM, or -EPERM outside a task; then fn was not taken.
+ * then: arg must not point to its local variables. Returns -ENOMEM, -EINVAL (no fn), or -EPERM outside a task; then fn
+ * was not taken.
  * Deferred calls may block, but not panic. */
 int cadre_defer(void (*fn)(void *arg), void *arg) CADRE_MUST_CHECK;
 
@@ -324,7 +331,8 @@ int cadre_sleep(struct cadre_ctx *ctx, cadre_time duration);
 /* Let other tasks, and timers that are due, run first. No cancellation point. */
 void cadre_yield(void);
 
-/* Between the two, which nest, the running task stays on its thread. For libraries that keep state per thread. */
+/* Between the two, which nest, the running task stays on its thread; cadre_pin itself may move it to one of the
+ * library's. For libraries that keep state per thread. */
 void cadre_pin(void);
 void cadre_unpin(void);
 
@@ -381,7 +389,8 @@ struct cadre_case {
 };
 
 /* Wait until one of n cases can go, do it, and return its index. When several can, one is chosen at random. Returns
- * -ECANCELED or -ETIMEDOUT when ctx ended first: then no case was done. At most one CADRE_UNTIL case. */
+ * -ECANCELED or -ETIMEDOUT when ctx ended first: then no case was done. -EINVAL: no cases, an unknown op, a second
+ * CADRE_UNTIL, a channel that is none. */
 int cadre_select(struct cadre_ctx *ctx, struct cadre_case *cases, int n) CADRE_MUST_CHECK;
 
 /* --------------------------------------------------------------------------------------------- semaphore and mutex -- */
@@ -411,7 +420,8 @@ struct cadre_mutex {
     const void *p_owner;
 };
 
-/* -EDEADLK when the caller holds it already. */
+/* -EDEADLK when the caller holds it already, or a task below it on its stack, which cannot go on before the caller
+ * ends. */
 int cadre_mutex_lock(struct cadre_ctx *ctx, struct cadre_mutex *m) CADRE_MUST_CHECK;
 int cadre_mutex_try_lock(struct cadre_mutex *m) CADRE_MUST_CHECK; /* -EAGAIN instead of waiting */
 
@@ -427,6 +437,8 @@ int cadre_mutex_unlock(struct cadre_mutex *m);
  * -EINVAL, before anything has started, when jobs or a function is NULL, n is 0 or an option is out of range; -ENOMEM
  * when something could not be started; the others are cancelled then. Inside a task, an error that such a call returns
  * keeps its message when the task returns it too. */
+
+/* One function to run. */
 struct cadre_job {
     cadre_fn *fn;
     void *arg;
@@ -439,9 +451,10 @@ struct cadre_jobs_options {
     int limit;                  /* most jobs running at once, the others wait in the order of the array; 0: no limit */
     size_t stack_size;          /* as in struct cadre_group */
     struct cadre_error *errors; /* room for n errors: that of each job, by its index; code 0 where there was none */
-    struct cadre_group *rest;   /* do not wait for the losers: all jobs run as one task of this group, and who is not needed is
-                                   cancelled and goes on to its end there. What jobs' args point to must last as long. The job array itself
-                                   need not, and is not written to after the call. When ctx ends the call returns at once */
+    struct cadre_group *rest;   /* do not wait for the losers: who is not needed is cancelled, and this group waits for them, as for
+                                   one hold. What the jobs' args point to must last as long; the array of jobs need not, and
+                                   is not written to after the call. When ctx ends the call returns at once. The jobs see the
+                                   values of this group's context, not of ctx */
 };
 
 /* Run all jobs. The first error cancels the others and is returned; 0 when all returned 0. */
@@ -480,7 +493,7 @@ int cadre_waterfall(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, voi
 
 /* Run fn(ctx, arg) with `duration` as its time. A cancel that it echoes because the time is up becomes -ETIMEDOUT, any
  * other result stands. The call returns when fn does: it is fn that has to look. Not positive: fn runs, with its time
- * up. */
+ * up. When ctx has ended, fn does not run. */
 int cadre_timeout(struct cadre_ctx *ctx, cadre_time duration, cadre_fn *fn, void *arg);
 
 /* How often and when to try again. Zero: any number of times, without delay, whatever the error. */
@@ -496,8 +509,8 @@ struct cadre_retry_options {
 };
 
 /* Call fn(ctx, arg) as a task until it returns 0, and return 0. Else the code of the last try, or ctx's error when
- * that ended it. *tries, unless NULL, says how many tries were made, also on failure; so does the error's message.
- * options may be NULL. */
+ * that ended it. *tries, unless NULL, says how many tries were made, also on failure; so does the error's message,
+ * when there was more than one. options may be NULL. */
 int cadre_retry(struct cadre_ctx *ctx, const struct cadre_retry_options *options, cadre_fn *fn, void *arg, uint32_t *tries);
 
 /* One piece of a loop: the numbers from begin up to, but not including, end. */
@@ -511,10 +524,13 @@ int cadre_for(struct cadre_ctx *ctx, size_t begin, size_t end, size_t grain, cad
 
 /* ------------------------------------------------------------------------------------------------------ pipelines -- */
 
+/* What the tasks of a stage run. */
+typedef int cadre_stage_fn(struct cadre_ctx *ctx, struct cadre_chan *in, struct cadre_chan *out, void *arg);
+
 /* One step of a pipeline: `tasks` tasks that each run fn, which usually is a loop that receives from in and sends to
  * out. The first stage has no in, the last one no out: they are NULL. */
 struct cadre_stage {
-    int (*fn)(struct cadre_ctx *ctx, struct cadre_chan *in, struct cadre_chan *out, void *arg);
+    cadre_stage_fn *fn;
     void *arg;
     int tasks;              /* 0 is taken as 1 */
     const char *name;       /* of its tasks, in errors */
@@ -529,15 +545,17 @@ struct cadre_stage {
  * number of tasks; no stages. */
 int cadre_pipeline(struct cadre_ctx *ctx, const struct cadre_stage *stages, size_t n);
 
+/* Makes *to of *from. */
+typedef int cadre_map_fn(struct cadre_ctx *ctx, const void *from, void *to, void *arg);
+
 /* Turn elements of in into elements of out by calling fn(ctx, from, to, arg) in parallel, in the order of in: at most
  * options->limit calls at a time (0: as many as there are workers) and, with those whose turn to be sent has not come,
- * at most `window` elements (0: twice that; less than the limit is -EINVAL). Ends when in is closed and empty, or with
- * the first error, and closes out whatever happens, which is how a receiver ends. An element of in belongs to fn; so
- * does one of out until fn has returned 0. When the call fails, elements of out that were not sent go to out's
- * destroy. options->errors and options->rest are -EINVAL. */
-int cadre_map_stream(struct cadre_ctx *ctx, struct cadre_chan *in, struct cadre_chan *out,
-                     int (*fn)(struct cadre_ctx *ctx, const void *from, void *to, void *arg), void *arg, size_t window,
-                     const struct cadre_jobs_options *options);
+ * at most `window` elements (0: twice that; less than options->limit is -EINVAL). Ends when in is closed and empty, or
+ * with the first error, and closes out whatever happens, -EINVAL included, which is how a receiver ends. An element of
+ * in belongs to fn; so does one of out until fn has returned 0. When the call fails, elements of out that were not
+ * sent go to out's destroy. options->errors and options->rest are -EINVAL. */
+int cadre_map_stream(struct cadre_ctx *ctx, struct cadre_chan *in, struct cadre_chan *out, cadre_map_fn *fn, void *arg,
+                     size_t window, const struct cadre_jobs_options *options);
 
 /* ----------------------------------------------------------------------------------------- once and shared flights -- */
 
@@ -556,7 +574,7 @@ int cadre_once(struct cadre_ctx *ctx, struct cadre_once *once, cadre_fn *fn, voi
 /* Calls that are shared: who asks for what somebody is already getting waits for that one's result (Go's
  * singleflight). */
 struct cadre_flights {
-    struct cadre_group *group; /* the calls run as tasks of this group, which must outlive them */
+    struct cadre_group *group; /* the calls count in this group, without slots, and end with it; it must outlive them */
     /* private */
     struct cadre_mutex p_mutex;
     void *p_first;
@@ -565,9 +583,10 @@ struct cadre_flights {
 /* Get what the key_size bytes at key name, by fn(ctx, arg) with a copy of the size bytes at arg, that fn reads and
  * changes. If a call for the same key is under way, wait for that one instead. On success the copy, as fn left it, is
  * copied to each caller's arg. A caller whose ctx ends leaves at once with its error, and the call goes on for the
- * others; when all have left, it is cancelled. Returns what fn returned, or -EINVAL, -ENOMEM; -EDEADLK never: a fn
- * that asks for its own key waits for itself. A call with the same key must have the same size, else -EINVAL. *shared,
- * unless NULL, is 1 when the result went to several. */
+ * others; when all have left, it is cancelled. Returns what fn returned, or -EINVAL, -ENOMEM, or the error of the
+ * group's context when that has ended, or ends. A fn that asks for its own key waits for itself: that is not noticed.
+ * A call with the same key must have the same size, else -EINVAL. *shared, unless NULL, is 1 when the result went to
+ * several. */
 int cadre_flight(struct cadre_ctx *ctx, struct cadre_flights *flights, const void *key, size_t key_size, cadre_fn *fn, void *arg,
                  size_t size, int *shared);
 

@@ -222,6 +222,8 @@ void cdr_drop_count_out(struct cadre_group *g, uint32_t n);
 /* Hand the argument over, now. */
 void cdr_drop_now(struct cadre_group *g, const struct cdr_task *task);
 
+extern int cdr_watch_mutexes; /* in watch.c, for its being linked */
+
 /* ---- outcome (outcome.c) ---- */
 
 /* A task returned `code`; frame says what it had to say. Called while the task still counts. */
