@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Jobs for the tests of combinators whose order of ending is certain: by gates, by a limit, or by sleeps that are long enough. */
+ * Jobs for the tests of combinators, whose order of ending is certain, by gates and a limit, or given by sleeps. */
 #ifndef CADRE_TEST_JOBS_H
 #define CADRE_TEST_JOBS_H
 
@@ -11,8 +11,7 @@ struct part {
     cadre_time sleep;
     int code;
     bool stubborn; /* returns its own code even when it was told to end */
-    atomic_int *begun, *ended, *told; /* counted, unless NULL; told: the context ended its wait */
-    cadre_time end;                   /* when it returned */
+    atomic_int *begun, *ended; /* counted, unless NULL */
 };
 
 static inline void part_count(atomic_int *counter)
@@ -34,11 +33,9 @@ static inline int part_run(struct cadre_ctx *ctx, void *arg)
     if (code == 0 && part->sleep > 0)
         code = cadre_sleep(ctx, part->sleep);
     if (code != 0) {
-        part_count(part->told);
         cadre_yield(); /* who is cancelled takes a while */
         cadre_yield();
     }
-    part->end = cadre_now();
     part_count(part->ended);
     return code != 0 && !part->stubborn ? code : part->code;
 }
@@ -70,15 +67,6 @@ static inline void certain_prepare(struct certain *all)
     all->parts[3].opens = &all->gates[1];
     all->parts[3].passes = &all->shut;
     parts_to_jobs(all->parts, all->jobs, CERTAIN);
-}
-
-/* Did the parts end in this order, each at least `gap` after the one before? */
-static inline bool ended_in_order(const struct part *parts, const size_t *order, size_t n, cadre_time gap)
-{
-    for (size_t i = 1; i < n; i++)
-        if (parts[order[i]].end < parts[order[i - 1]].end + gap)
-            return false;
-    return true;
 }
 
 #endif
