@@ -91,7 +91,7 @@ static void test_every_number_is_in_one_piece(void **state)
 static int never(struct cadre_ctx *ctx, size_t begin, size_t end, void *arg)
 {
     (void)ctx, (void)begin, (void)end, (void)arg;
-    test_check(!"called");
+    test_check(begin > end); /* is never to be called */
     return 0;
 }
 

@@ -324,7 +324,7 @@ static int enumerate_task(struct cadre_ctx *ctx, void *arg)
 
     (void)ctx;
     for (size_t n = 1; n <= MOST; n++)
-        enumerate(policy, n, rounds(12000));
+        enumerate(policy, n, rounds(8000));
     return 0;
 }
 
