@@ -17,6 +17,7 @@ int cadre_group_hold(struct cadre_group *g)
         return -EINVAL;
     cdr_add(&g->p_holds, 1u);
     cdr_group_count_in(g);
+    cdr_group_keep_round(g);
     return 0;
 }
 
