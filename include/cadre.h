@@ -284,11 +284,11 @@ struct cadre_delayed {
 };
 
 /* Start fn(ctx, arg) as a task of g when `delay` has passed, or at the time `when`; negative or in the past: now.
- * cadre_wait waits for it from this call on; if the group is cancelled or stopped before it is due, it goes to drop at
- * once. While it waits it is a small record, takes no slot and no room in the queue, and this call never waits; once
- * due it takes a slot, or waits for one in its turn, whatever the queue's bound. Those of a group that are due at the
- * same time start in the order of the calls. Ownership of arg and errors are those of cadre_go. *delayed, unless NULL,
- * names it. */
+ * cadre_wait waits for it from this call on. If the group is cancelled or stopped before it is due, it will not start,
+ * and goes to drop as the group's option says (after a parent's end, once somebody waits or it comes due). While it
+ * waits it is a small record, takes no slot and no room in the queue, and this call never waits; once due it takes a
+ * slot, or waits for one in its turn, whatever the queue's bound. Those of a group that are due at the same time start in
+ * the order of the calls. Ownership of arg and errors are those of cadre_go. *delayed, unless NULL, names it. */
 int cadre_go_after(struct cadre_group *g, cadre_time delay, cadre_fn *fn, void *arg, struct cadre_delayed *delayed);
 int cadre_go_at(struct cadre_group *g, cadre_time when, cadre_fn *fn, void *arg, struct cadre_delayed *delayed);
 
@@ -574,7 +574,8 @@ int cadre_once(struct cadre_ctx *ctx, struct cadre_once *once, cadre_fn *fn, voi
 /* Calls that are shared: who asks for what somebody is already getting waits for that one's result (Go's
  * singleflight). */
 struct cadre_flights {
-    struct cadre_group *group; /* the calls count in this group, without slots, and end with it; it must outlive them */
+    struct cadre_group *group; /* cadre_wait on it waits for the calls, and its cancel reaches them; they take no slot. It and this
+                                  struct must stay until it has been waited for */
     /* private */
     struct cadre_mutex p_mutex;
     void *p_first;

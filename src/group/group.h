@@ -222,7 +222,7 @@ void cdr_drop_count_out(struct cadre_group *g, uint32_t n);
 /* Hand the argument over, now. */
 void cdr_drop_now(struct cadre_group *g, const struct cdr_task *task);
 
-extern int cdr_watch_mutexes; /* in watch.c, for its being linked */
+extern const char cdr_watch_linked; /* in watch.c, which debug builds must link */
 
 /* ---- outcome (outcome.c) ---- */
 

@@ -5,7 +5,7 @@
 #include "group/group.h"
 
 #ifdef CADRE_WATCH_MUTEXES
-int *const cdr_watching = &cdr_watch_mutexes; /* brings watch.c into programs that link the static library */
+const char *const cdr_watching = &cdr_watch_linked; /* brings watch.c into programs that link the static library */
 #endif
 
 static void run_deferred(struct cdr_frame *frame)

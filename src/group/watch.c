@@ -1,172 +1,35 @@
 /* SPDX-License-Identifier: MIT
- * Debug builds watch pthread mutexes: one that a task holds while it is suspended holds up whole threads, and with bad luck all of them
- * for ever. So pthread_mutex_lock and its kin are stood in for, and who waits long for a mutex whose holder is suspended says so, once.
- * The program behaves as before; what tasks should use is struct cadre_mutex.
- *
- * The table of holders has a lock of its own, under which nothing is called. A holder's fiber is looked at without it being asked: fibers
- * are never unmapped, and a wrong guess costs a line on stderr at worst. */
+ * What platform/watch.c asks in debug builds: which task is running here, and whether one is suspended. */
 #ifdef CADRE_WATCH_MUTEXES
-#define _GNU_SOURCE 1
-#include <dlfcn.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <string.h>
-#include <time.h>
 
-#include "base/check.h"
 #include "group/group.h"
 
-#define HOLDERS 1024
-#define PATIENCE_MS 300
-
-static struct holder {
-    pthread_mutex_t *mutex; /* NULL: free */
-    const struct cdr_fiber *fiber;
-    char who[96];
-    bool reported;
-} holders[HOLDERS];
-static struct cdr_lock lock;
-
-static int (*real_lock)(pthread_mutex_t *mutex);
-static int (*real_trylock)(pthread_mutex_t *mutex);
-static int (*real_unlock)(pthread_mutex_t *mutex);
-
-int cdr_watch_mutexes;
-
-static __attribute__((constructor)) void resolve(void)
+static const void *running(char *who, size_t size)
 {
-    /* The detour through void ** is POSIX's own: a function's address comes as a pointer to an object. */
-    *(void **)(void *)&real_trylock = dlsym(RTLD_NEXT, "pthread_mutex_trylock");
-    *(void **)(void *)&real_unlock = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
-    *(void **)(void *)&real_lock = dlsym(RTLD_NEXT, "pthread_mutex_lock");
-}
-
-static void describe(char *text, size_t size, const struct cdr_frame *frame)
-{
-    const char *group = frame != NULL && frame->group->name != NULL ? frame->group->name : "";
+    struct cdr_worker *w = cdr_self_or_null();
+    const struct cdr_frame *frame = w != NULL ? w->fiber->frame : NULL;
 
     if (frame == NULL)
-        snprintf(text, size, "a thread");
-    else if (frame->name[0] != 0)
-        snprintf(text, size, "task \"%s\"", frame->name);
+        return NULL;
+    if (frame->name[0] != 0)
+        snprintf(who, size, "task \"%s\"", frame->name);
     else
-        snprintf(text, size, "task %u of group \"%s\"", frame->index, group);
+        snprintf(who, size, "task %u of group \"%s\"", frame->index, frame->group->name != NULL ? frame->group->name : "");
+    return w->fiber;
 }
 
-/* The lock is held. */
-static struct holder *find(const pthread_mutex_t *mutex)
+/* Asked of a fiber that may be doing anything: fibers are never unmapped, and a wrong guess costs a line on stderr at worst. */
+static bool suspended(const void *task)
 {
-    size_t at = (size_t)((uintptr_t)mutex * 0x9e3779b97f4a7c15u >> 54) % HOLDERS;
+    const struct cdr_fiber *fiber = task;
 
-    for (size_t i = 0; i < HOLDERS; i++)
-        if (holders[(at + i) % HOLDERS].mutex == mutex)
-            return &holders[(at + i) % HOLDERS];
-    return NULL;
+    return fiber->worker->fiber != fiber;
 }
 
-static void note(pthread_mutex_t *mutex)
-{
-    struct cdr_worker *w = cdr_self_or_null();
-    struct holder *holder;
+static const struct cdr_mutex_watch by = { running, suspended };
 
-    if (w == NULL || w->fiber->native || w->fiber->frame == NULL)
-        return;
-    cdr_lock(&lock);
-    holder = find(mutex);
-    if (holder == NULL)
-        holder = find(NULL);
-    if (holder != NULL) {
-        holder->mutex = mutex;
-        holder->fiber = w->fiber;
-        holder->reported = false;
-        describe(holder->who, sizeof holder->who, w->fiber->frame);
-    }
-    cdr_unlock(&lock);
-}
+static __attribute__((constructor)) void begin(void) { cdr_watch_mutexes(&by); }
 
-static void forget(const pthread_mutex_t *mutex)
-{
-    struct holder *holder;
-
-    cdr_lock(&lock);
-    holder = find(mutex);
-    if (holder != NULL)
-        holder->mutex = NULL;
-    cdr_unlock(&lock);
-}
-
-static void complain(const pthread_mutex_t *mutex)
-{
-    struct cdr_worker *w = cdr_self_or_null();
-    char waiter[96], who[96];
-    struct holder *holder;
-    bool suspended = false;
-
-    cdr_lock(&lock);
-    holder = find(mutex);
-    if (holder != NULL && !holder->reported && holder->fiber->worker->fiber != holder->fiber) {
-        suspended = holder->reported = true;
-        memcpy(who, holder->who, sizeof who);
-    }
-    cdr_unlock(&lock);
-    if (!suspended)
-        return;
-    describe(waiter, sizeof waiter, w != NULL ? w->fiber->frame : NULL);
-    fprintf(stderr, "cadre: %s waits for a pthread mutex that %s holds while it is suspended; use struct cadre_mutex there\n", waiter,
-            who);
-}
-
-static struct timespec soon(void)
-{
-    struct timespec at;
-
-    clock_gettime(CLOCK_REALTIME, &at);
-    at.tv_nsec += PATIENCE_MS * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_nsec -= 1000000000L;
-        at.tv_sec++;
-    }
-    return at;
-}
-
-int pthread_mutex_lock(pthread_mutex_t *mutex)
-{
-    int error;
-
-    if (real_lock == NULL)
-        resolve();
-    error = real_trylock(mutex);
-    while (error == EBUSY || error == ETIMEDOUT) {
-        struct timespec at = soon();
-
-        error = pthread_mutex_timedlock(mutex, &at);
-        if (error == ETIMEDOUT)
-            complain(mutex);
-    }
-    if (error == EINVAL) /* a kind that knows no timeout */
-        error = real_lock(mutex);
-    if (error == 0)
-        note(mutex);
-    return error;
-}
-
-int pthread_mutex_trylock(pthread_mutex_t *mutex)
-{
-    int error;
-
-    if (real_lock == NULL)
-        resolve();
-    error = real_trylock(mutex);
-    if (error == 0)
-        note(mutex);
-    return error;
-}
-
-int pthread_mutex_unlock(pthread_mutex_t *mutex)
-{
-    if (real_lock == NULL)
-        resolve();
-    forget(mutex);
-    return real_unlock(mutex);
-}
+const char cdr_watch_linked = 1;
 #endif

@@ -110,6 +110,16 @@ bool cdr_membarrier_init(void);
  * cdr_compiler_barrier. */
 void cdr_membarrier(void);
 
+/* ---- pthread mutexes, in debug builds (watch.c) ---- */
+
+#define CDR_WHO_SIZE 96
+
+struct cdr_mutex_watch {
+    const void *(*running)(char *who, size_t size); /* the task that runs on the calling thread, and how to call it; or NULL */
+    bool (*suspended)(const void *task);
+};
+void cdr_watch_mutexes(const struct cdr_mutex_watch *by);
+
 /* ---- memory (memory.c) ---- */
 
 /* Reserve zeroed memory, a multiple of the page size; touched pages become resident. NULL when there is none. */

@@ -7,6 +7,10 @@
 set -u
 export LC_ALL=C
 
+# A chaos build prints its seed when it has to choose one: not among what is compared.
+export CADRE_CHAOS_SEED=${CADRE_CHAOS_SEED:-$RANDOM$RANDOM}
+echo "# CADRE_CHAOS_SEED=$CADRE_CHAOS_SEED, for chaos builds"
+
 here=$(cd "$(dirname "$0")" && pwd)
 program=$(realpath -- "${1:?usage: $0 PROGRAM}") || exit 2
 helpers=$(dirname "$program")/../test/examples # where helper programs are built

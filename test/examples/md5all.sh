@@ -6,6 +6,10 @@
 set -u
 export LC_ALL=C
 
+# A chaos build prints its seed when it has to choose one: not among what is compared.
+export CADRE_CHAOS_SEED=${CADRE_CHAOS_SEED:-$RANDOM$RANDOM}
+echo "# CADRE_CHAOS_SEED=$CADRE_CHAOS_SEED, for chaos builds"
+
 program=$(realpath -- "${1:?usage: md5all.sh MD5ALL [quick|long]}")
 mode=${2:-quick}
 runs=${RUNS:-50}
