@@ -55,7 +55,7 @@ static int worth_another(int code, void *url) { return (void)url, code == -EAGAI
 static int fetch(struct cadre_ctx *ctx, void *url)
 {
     static const struct cadre_retry_options options = {
-        .attempts = 3, .delay = CADRE_MS(200), .factor = 2, .jitter = 1, .again = worth_another,
+        .attempts = 3, .delay = CADRE_MS(200), .factor = 2, .jitter = 1, .again = worth_another
     };
 
     return cadre_retry(ctx, &options, try_to_fetch, url, NULL);
@@ -63,8 +63,8 @@ static int fetch(struct cadre_ctx *ctx, void *url)
 
 int main(int argc, char **argv)
 {
-    struct cadre_error errors[8]; /* no more can be under way when the first happens */
-    struct cadre_group g = { .limit = 8, .flags = CADRE_STOP_ON_ERROR, .errors = errors, .max_errors = 8 };
+    struct cadre_error errors[9]; /* of eight that are under way when the first happens, and of a start that failed */
+    struct cadre_group g = { .limit = 8, .flags = CADRE_STOP_ON_ERROR, .errors = errors, .max_errors = 9 };
 
     directory = argv[1];
     if (argc < 3 || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)

@@ -26,7 +26,7 @@ struct command {
     int output; /* a file in memory that it writes to */
 };
 
-/* Start the command in a process group of its own, so that all of it can be killed. Returns its pid or a negative errno value. */
+/* Start the command in a process group of its own, so that all of it can be killed. Returns its pid or a negative errno. */
 static pid_t start(const struct command *command)
 {
     posix_spawn_file_actions_t files;

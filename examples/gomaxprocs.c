@@ -16,7 +16,9 @@
 
 #include "cadre.h"
 
-static struct cadre_group walkers = { .name = "walkers", .queue = CADRE_UNBOUNDED, .flags = CADRE_CANCEL_ON_ERROR, .drop = free };
+static struct cadre_group walkers = {
+    .name = "walkers", .queue = CADRE_UNBOUNDED, .flags = CADRE_CANCEL_ON_ERROR, .drop = free
+};
 static atomic_ullong directories, files, bytes;
 
 static int measure(struct cadre_ctx *ctx, void *arg);

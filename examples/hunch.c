@@ -163,7 +163,9 @@ static void parse_words(struct argp_state *state, struct arguments *a, char **wo
         const char *name;
         size_t before; /* words before the first file */
         size_t files;  /* at most */
-    } modes[] = { { "all", 1, MAX_FILES }, { "take", 2, MAX_FILES }, { "last", 2, MAX_FILES }, { "waterfall", 1, 1 }, { "retry", 2, 1 } };
+    } modes[] = {
+        { "all", 1, MAX_FILES }, { "take", 2, MAX_FILES }, { "last", 2, MAX_FILES }, { "waterfall", 1, 1 }, { "retry", 2, 1 }
+    };
     size_t i = 0;
     char *end;
 
@@ -211,8 +213,8 @@ static const struct argp parser = {
     .options = options,
     .parser = parse_option,
     .args_doc = "all FILE...\ntake N FILE...\nlast N FILE...\nwaterfall FILE\nretry N FILE",
-    .doc = "Count the lines of files: of all, of the N that are first or last to be ready; print a file's lines, sorted and each once; "
-           "wait for a file.",
+    .doc = "Count the lines of files: of all, of the N that are first or last to be ready; print a file's lines, sorted and "
+           "each once; wait for a file.",
 };
 
 int main(int argc, char **argv)

@@ -4,9 +4,9 @@
  *     walk ──paths──> digest × N ──results──> collect
  *
  * One task walks the tree, N tasks read and digest, one collects. Bounded channels join them: a slow stage holds up the one
- * before it. cadre_pipeline closes a stage's channel when the last of its tasks has ended, and cancels all on the first error; a
- * signal cancels the context above. Either way every task is told, every blocked call returns, and the pipeline ends when the last
- * task has.
+ * before it. cadre_pipeline closes a stage's channel when the last of its tasks has ended, and cancels all on the first error;
+ * a signal cancels the context above. Either way every task is told, every blocked call returns, and the pipeline ends when
+ * the last task has.
  *
  * A path is a malloc'd string and moves along with its struct file, which has one owner at a time: the walker, a channel
  * (which frees what nobody received), a digester, the collector's list. What went wrong with a file travels in the struct,
@@ -42,7 +42,7 @@ struct job {
     bool keep_going;
     EVP_MD *md5;
     struct cadre_ctx stop; /* what a signal cancels */
-    struct file *list; /* the collector's until it has ended, then main's */
+    struct file *list;     /* the collector's until it has ended, then main's */
     size_t count, room;
     cadre_time begin;
     atomic_ullong files, bytes; /* only for show: relaxed, they order nothing */
@@ -84,8 +84,8 @@ static int walk(struct cadre_ctx *ctx, struct cadre_chan *in, struct cadre_chan 
         }
         failed = entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS;
         if (failed || entry->fts_info == FTS_F)
-            status = pass_on(ctx, paths,
-                             &(struct file){ .path = strdup(entry->fts_path), .code = failed ? -entry->fts_errno : 0 });
+            status =
+                pass_on(ctx, paths, &(struct file){ .path = strdup(entry->fts_path), .code = failed ? -entry->fts_errno : 0 });
     }
     if (tree != NULL)
         fts_close(tree);
@@ -180,7 +180,9 @@ static int run_stages(struct cadre_ctx *ctx, void *arg)
 {
     struct job *job = arg;
     struct file path_slots[CHANNEL_ROOM], result_slots[CHANNEL_ROOM];
-    struct cadre_chan paths = { .size = sizeof(struct file), .capacity = CHANNEL_ROOM, .slots = path_slots, .destroy = file_destroy };
+    struct cadre_chan paths = {
+        .size = sizeof(struct file), .capacity = CHANNEL_ROOM, .slots = path_slots, .destroy = file_destroy
+    };
     struct cadre_chan results = paths;
     const struct cadre_stage stages[] = {
         { .name = "walk", .fn = walk, .arg = job, .out = &paths },

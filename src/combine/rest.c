@@ -8,8 +8,7 @@
  *
  * Why the keeper is not a task of the group: cadre_go would wait for a slot under the group's context when the caller's has ended,
  * and a task that is dropped is handed to the user's callback, or to nobody, and the caller would wait for ever. A hold is
- * always counted out. But a hold does not renew the context of a group that was waited for, and is not refused by one
- * that has stopped; join() sees to both. */
+ * always counted out. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,38 +53,6 @@ static int keep(struct cadre_ctx *ctx, void *arg)
     return 0;
 }
 
-/* ---- joining the group ---- */
-
-static int nothing(struct cadre_ctx *ctx, void *arg)
-{
-    (void)ctx, (void)arg;
-    return 0;
-}
-
-static int look(struct cadre_group *rest)
-{
-    int error;
-
-    if ((rest->flags & CADRE_STOP_ON_ERROR) != 0 && cadre_group_error_count(rest) > 0)
-        return -ECANCELED;
-    if (cadre_ctx_error(cadre_group_ctx(rest)) == 0)
-        return 0;
-    error = cadre_try_go(rest, nothing, NULL); /* renews a context that only a wait has ended */
-    return error == -EAGAIN ? 0 : error;
-}
-
-static int join(struct cadre_group *rest)
-{
-    int error = cadre_group_hold(rest);
-
-    if (error != 0)
-        return error;
-    error = look(rest);
-    if (error != 0)
-        cadre_group_release(rest, 0);
-    return error;
-}
-
 /* ---- the caller ---- */
 
 static void copy_name(struct state *state, const char *name)
@@ -120,13 +87,21 @@ static int fill(struct state *state, struct cadre_ctx *ctx, const struct cadre_j
     return cdr_set_init(&state->set, &state->scope, state->jobs, n, &own, plan);
 }
 
+/* A hold is not refused by a group that starts nothing more after an error; but it ends a set before it begins. */
+static bool has_stopped(struct cadre_group *rest)
+{
+    return (rest->flags & CADRE_STOP_ON_ERROR) != 0 && cadre_group_error_count(rest) > 0;
+}
+
 /* The keeper has its own use of the state, and the group is held, from here on. */
 static int start(struct state *state)
 {
-    int error = join(state->rest);
+    int error = cadre_group_hold(state->rest);
 
     if (error != 0)
         return error;
+    if (has_stopped(state->rest))
+        cadre_ctx_cancel(&state->scope, 0, "the group has stopped");
     atomic_fetch_add_explicit(&state->users, 1, memory_order_relaxed); /* not shared yet */
     error = cadre_go(&keepers, keep, state);
     if (error == 0)

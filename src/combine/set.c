@@ -45,10 +45,10 @@ static bool decide(struct cdr_set *set, const struct cadre_error *error)
 /* The lock is held. */
 static bool count_success(struct cdr_set *set, size_t index)
 {
-    size_t place = set->succeeded++;
+    size_t place = set->succeeded++ - set->plan.skip; /* huge for those to be skipped */
 
-    if (place >= set->plan.skip && place - set->plan.skip < set->plan.keep)
-        set->order[place - set->plan.skip] = index;
+    if (place < set->plan.keep)
+        set->order[place] = index;
     return set->succeeded == set->plan.need && decide(set, NULL);
 }
 
@@ -114,8 +114,8 @@ static bool all_failed(struct cdr_set *set, size_t started)
     return all;
 }
 
-/* Hedge: wait until the next job is to be started. False when there is no need any more. */
-static bool await_turn(struct cdr_set *set, size_t started)
+/* Hedge: wait until the next job is to be started, or the set has ended. */
+static void await_turn(struct cdr_set *set, size_t started)
 {
     struct cadre_case cases[] = {
         { .op = CADRE_RECV, .chan = &set->failures },
@@ -123,18 +123,15 @@ static bool await_turn(struct cdr_set *set, size_t started)
     };
     int which = 0;
 
-    if (set->plan.delay <= 0)
-        return true;
     while (which == 0 && !all_failed(set, started))
         which = cadre_select(cadre_group_ctx(&set->group), cases, 2);
-    return which >= 0;
 }
 
 void cdr_set_run(struct cdr_set *set)
 {
     for (size_t i = 0; i < set->n; i++) {
-        if (i > 0 && set->plan.hedge && !await_turn(set, i))
-            break;
+        if (i > 0 && set->plan.hedge)
+            await_turn(set, i);
         if (cadre_go(&set->group, run_job, &set->jobs[i]) != 0)
             break; /* the set has ended, or this has ended it */
     }

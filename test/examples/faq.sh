@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Compares docs/faq.md with the programs in examples/faq: each of them is listed there in full, without its first comment, below a
-# line with a link to it, and what it prints is the next block.
+# Compares docs/faq.md with the programs in examples/faq: each of them is listed there in full, without its first comment, below
+# a line with a link to it, and what it prints is the next block.
 . "$(dirname "$0")/common.bash"
 folder=$program
 root=$here/../..

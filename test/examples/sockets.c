@@ -12,7 +12,8 @@ static int bound_port(int *fd)
     socklen_t size = sizeof address;
 
     *fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (*fd < 0 || bind(*fd, (struct sockaddr *)&address, size) != 0 || getsockname(*fd, (struct sockaddr *)&address, &size) != 0)
+    if (*fd < 0 || bind(*fd, (struct sockaddr *)&address, size) != 0 ||
+        getsockname(*fd, (struct sockaddr *)&address, &size) != 0)
         return -1;
     return ntohs(address.sin_port);
 }

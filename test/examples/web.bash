@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Servers on loopback for the tests of programs that fetch: lighttpd with the files in $work/www and the scripts *.sh there, and the
-# two ports of sockets.c. Sets $web (a URL), $silent and $refusing (ports). Source after common.bash.
+# Servers on loopback for the tests of programs that fetch: lighttpd with the files and the scripts *.sh in $work/www, and the two
+# ports of sockets.c. Sets $web (a URL), $silent and $refusing (ports). Source it after common.bash.
 
 command -v lighttpd >/dev/null || { echo "1..0 # SKIP lighttpd is not installed"; exit 77; }
 

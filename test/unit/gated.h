@@ -14,6 +14,7 @@ struct gated {
     bool heedless; /* passes the gate under no context, so that a cancel does not reach it */
     atomic_int *started, *ended;
     struct cadre_ctx *seen; /* the context that it was given */
+    int heard;              /* at the gate: 0, or how that ended */
     struct cadre_error cause;
 };
 
@@ -38,6 +39,7 @@ static inline int gated_job(struct cadre_ctx *ctx, void *arg)
     if (gated->started != NULL)
         atomic_fetch_add(gated->started, 1);
     code = gate_pass(gated->heedless ? NULL : ctx, &gated->gate);
+    gated->heard = code;
     gated->cause = cadre_ctx_cause(ctx);
     if (code != 0)
         return code;

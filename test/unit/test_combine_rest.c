@@ -65,7 +65,7 @@ static void test_an_error_returns_with_its_message_and_the_errors_that_are_known
 {
     struct cadre_group rest = { 0 }, g = { 0 };
     struct cadre_error *errors = calloc(N, sizeof *errors);
-    char name[] = "three";
+    char *name = strdup("three");
     struct cadre_jobs_options options = { .rest = &rest, .name = name };
     struct trigger trigger;
     struct scene s;
@@ -77,7 +77,6 @@ static void test_an_error_returns_with_its_message_and_the_errors_that_are_known
     s.gated[0].heedless = true;
     open_when_started(&g, &trigger, &s, 2);
     assert_int_equal(cadre_all(NULL, jobs, N, &options), -ENOTRECOVERABLE);
-    memset(name, 'x', sizeof name - 1);
     assert_int_equal(errors[0].code, 0);
     assert_int_equal(errors[2].code, -ENOTRECOVERABLE);
     assert_string_equal(errors[2].message, "job 2");
@@ -85,6 +84,7 @@ static void test_an_error_returns_with_its_message_and_the_errors_that_are_known
     assert_int_equal(jobs[2].code, -ENOTRECOVERABLE);
     free(errors);
     free(jobs);
+    free(name);
     gate_open(&s.gated[0].gate); /* and fails, which is too late for us */
     assert_int_equal(cadre_wait(&rest), 0);
     assert_int_equal(atomic_load(&s.ended), N);
@@ -151,7 +151,7 @@ static void test_a_deadline_reaches_the_jobs_as_one(void **state)
     free(jobs);
     cadre_wait(&rest);
     for (int i = 0; i < N; i++)
-        assert_true(s.gated[i].seen == NULL || s.gated[i].cause.code == -ETIMEDOUT);
+        assert_true(s.gated[i].seen == NULL || s.gated[i].heard == -ETIMEDOUT);
     assert_int_equal(atomic_load(&s.ended), atomic_load(&s.started));
 }
 
@@ -171,6 +171,8 @@ static void test_the_end_of_the_group_ends_the_jobs_and_the_call(void **state)
     assert_int_equal(atomic_load(&s.ended), N);
     assert_int_equal(cadre_take(NULL, jobs, N, 1, &options, NULL), -ECANCELED); /* and now nothing starts */
     assert_int_equal(atomic_load(&s.started), N);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(jobs[i].code, -ECANCELED);
     cadre_wait(&rest);
     free(jobs);
     cadre_wait(&g);
@@ -213,6 +215,8 @@ static void test_a_group_that_has_stopped_starts_no_jobs(void **state)
     assert_int_equal(cadre_wait(&rest), -EIO);
     assert_int_equal(cadre_all(NULL, jobs, N, &options), -ECANCELED);
     assert_int_equal(atomic_load(&s.started), 0);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(jobs[i].code, -ECANCELED);
     assert_int_equal(cadre_wait(&rest), -EIO);
     free(jobs);
 }

@@ -30,6 +30,12 @@ static int effort(struct cadre_ctx *ctx, void *arg)
     return effort->how != NULL ? effort->how(ctx, NULL) : cadre_fail(ctx, -EIO, "try %d", number);
 }
 
+static int echo_as_a_cancel(struct cadre_ctx *ctx, void *arg)
+{
+    (void)arg;
+    return cadre_sleep(ctx, CADRE_FOREVER) != 0 ? -ECANCELED : 0;
+}
+
 static int panic(struct cadre_ctx *ctx, void *arg)
 {
     (void)ctx, (void)arg;
@@ -158,6 +164,7 @@ static void test_a_try_that_runs_out_of_its_time_has_failed(void **state)
     assert_int_equal(codes[0], -ETIMEDOUT);
     options.attempts = 2;
     third.good = 0;
+    third.how = echo_as_a_cancel;
     assert_int_equal(cadre_retry(NULL, &options, effort, &third, &tries), -ETIMEDOUT);
     assert_int_equal(tries, 2);
 }
@@ -259,9 +266,8 @@ static void test_tries_without_delay_let_others_run(void **state)
     atomic_int flag = 0;
 
     (void)state;
-    for (int i = 0; i < 8; i++)
-        cadre_go(&g, retry_until_flag, &flag);
-    cadre_go(&g, count_task, &flag);
+    for (int i = 0; i < 40; i++) /* whichever end of the queue is served first, there are more of them than workers */
+        cadre_go(&g, i == 20 ? count_task : retry_until_flag, &flag);
     assert_int_equal(cadre_wait(&g), 0);
 }
 

@@ -105,7 +105,9 @@ static int say_why_and_echo(struct cadre_ctx *ctx, void *arg)
 
 static int run_out_of_time(struct cadre_ctx *ctx, void *arg)
 {
-    return cadre_timeout(ctx, CADRE_MS(1), arg != NULL ? say_why_and_echo : sleep_for_ever, NULL);
+    int code = -ECANCELED;
+
+    return cadre_timeout(ctx, CADRE_MS(1), arg != NULL ? say_why_and_echo : wait_and_return, &code);
 }
 
 static void check_message(cadre_fn *fn, void *arg, int code, const char *message)
