@@ -22,6 +22,14 @@ static bool is_over_and_not_owned(void *arg)
     return cdr_group_is_done(g) && (cdr_load_acquire(&g->p_word) & CDR_OWNED) == 0;
 }
 
+/* The owner stores its count and then looks at the lock, with only a compiler barrier between: this is the other half. */
+static bool is_over_to_its_owner(void *arg)
+{
+    if (!cdr_rt.no_membarrier)
+        cdr_membarrier();
+    return is_over(arg);
+}
+
 void cdr_group_end_round(struct cadre_group *g, struct cdr_fiber *fiber)
 {
     if ((g->flags & CADRE_CANCEL_ON_ERROR) == 0)
@@ -30,8 +38,8 @@ void cdr_group_end_round(struct cadre_group *g, struct cdr_fiber *fiber)
         cdr_ctx_end_round(&g->p_ctx, is_over_and_not_owned, g);
         if ((cdr_load_acquire(&g->p_word) & CDR_OWNED) == 0)
             return;
-        cdr_or(&g->p_word, (uint64_t)CDR_WAITED);
-        cdr_group_look_on(g, fiber);
+        cdr_ctx_end_round(&g->p_ctx, is_over_to_its_owner, g);
+        return;
     }
     cdr_ctx_end_round(&g->p_ctx, is_over, g);
 }
@@ -64,17 +72,15 @@ void cdr_group_end_shared(struct cadre_group *g, struct cdr_fiber *fiber, bool s
 
     word = cdr_load_acquire(&g->p_word); /* before the owner's counts are read */
     do {
-        while (cdr_unlikely((word & CDR_WANTED) != 0) && (slot || (word & CDR_DROPPED) == 0)) {
-            if (hand_on(g, fiber, slot))
+        while (cdr_unlikely((word & (CDR_WANTED | CDR_DROPPED)) != 0)) {
+            if ((word & CDR_DROPPED) != 0 && (!slot || (word & CDR_WANTED) == 0)) {
+                if (slot)
+                    cdr_sub(&g->p_word, CDR_SLOT);
+                if (cdr_drop_end(g, 1))
+                    return;
+            } else if (hand_on(g, fiber, slot)) {
                 return;
-            slot = false;
-            word = cdr_load_acquire(&g->p_word);
-        }
-        if (cdr_unlikely((word & CDR_DROPPED) != 0)) {
-            if (slot)
-                cdr_sub(&g->p_word, CDR_SLOT);
-            if (cdr_drop_end(g))
-                return;
+            }
             slot = false;
             word = cdr_load_acquire(&g->p_word);
         }

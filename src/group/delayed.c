@@ -137,7 +137,8 @@ static void wait_until(struct cdr_schedule *schedule, struct cdr_start *start, i
 static void stop_waiting(struct cdr_schedule *schedule, struct cdr_start *start)
 {
     cdr_heap_remove(&schedule->waiting, &start->node);
-    reset_timer(schedule);
+    if (first_waiting(schedule) == NULL && schedule->at != INT64_MAX)
+        set_timer(schedule, INT64_MAX);
 }
 
 /* ---- what is due; p_lock is held ---- */
@@ -166,7 +167,6 @@ static int append_due(struct cadre_group *g, struct cdr_worker *w, struct cdr_st
 {
     struct cdr_schedule *schedule = schedule_of(g);
     struct cdr_start **end = schedule->due != NULL ? &schedule->due_last->next : &schedule->due;
-    struct cdr_start *last = schedule->due_last;
 
     start->state = DUE;
     start->next = NULL;
@@ -174,8 +174,15 @@ static int append_due(struct cadre_group *g, struct cdr_worker *w, struct cdr_st
     schedule->due_last = start;
     if (call_for(g, w, start) == 0)
         return 0;
+    /* Nobody will come for it. Others that were to be started may have been given up meanwhile, so it is looked for. */
+    schedule->due_last = NULL;
+    for (end = &schedule->due; *end != NULL && *end != start; end = &(*end)->next)
+        schedule->due_last = *end;
+    if (*end == NULL) { /* it was the one that was given up, in place of another */
+        schedule->held -= start->period == 0;
+        return 0;
+    }
     *end = NULL;
-    schedule->due_last = last;
     wait_until(schedule, start, start->node.time);
     return -ENOMEM;
 }
@@ -337,6 +344,7 @@ static void accept(struct cadre_group *g, struct cdr_start *start, const struct 
     start->index = cdr_group_next_index(g);
     cdr_store(&start->group, g);
     cdr_add_seq(&g->p_word, 2 * CDR_ONE); /* one is for the call itself: the start may be over before it is */
+    cdr_group_keep_round(g); /* before anybody can find the start */
     schedule_of(g)->held++;
     wait_until(schedule_of(g), start, when);
     if (when > cdr_now())
@@ -363,7 +371,6 @@ static int delay(struct cadre_group *g, struct cdr_task *task, int64_t when, int
     if (name != NULL)
         *name = (struct cadre_delayed){ start, start->id };
     cdr_unlock(cdr_group_lock_of(g));
-    cdr_group_keep_round(g);
     if (when <= cdr_now())
         start_due(g, w);
     cdr_group_wake(g); /* who waits for the group has more to look after from now on */

@@ -136,6 +136,11 @@ void cdr_drop_count_out(struct cadre_group *g, uint32_t n)
     uint64_t word = cdr_load_acquire(&g->p_word), next;
 
     do {
+        while ((word & CDR_DROPPED) != 0) {
+            if (cdr_drop_end(g, n))
+                return;
+            word = cdr_load_acquire(&g->p_word);
+        }
         next = word - n * CDR_ONE;
         if ((word & CDR_WAITED) != 0 && cdr_group_count(g, next) == 0)
             next &= ~(uint64_t)CDR_WAITED;
@@ -144,7 +149,7 @@ void cdr_drop_count_out(struct cadre_group *g, uint32_t n)
         cdr_group_wake(g);
 }
 
-bool cdr_drop_end(struct cadre_group *g)
+bool cdr_drop_end(struct cadre_group *g, uint32_t ending)
 {
     struct cdr_batches dropped = { 0 };
     size_t n = 0;
@@ -153,7 +158,7 @@ bool cdr_drop_end(struct cadre_group *g)
     cdr_lock(cdr_group_lock_of(g));
     kept = g->p_backlog != NULL && cdr_backlog_of(g)->dropped_count > 0;
     if (kept) {
-        cdr_sub(&g->p_word, CDR_ONE);
+        cdr_sub(&g->p_word, ending * CDR_ONE);
         n = take_rest(g, &dropped);
     }
     cdr_unlock(cdr_group_lock_of(g));

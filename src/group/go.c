@@ -151,8 +151,6 @@ static int start(struct cadre_group *g, struct cdr_task *task, bool keeps)
         task->index = g->p_begun + cdr_load(&g->p_foreign);
         cdr_store(&g->p_begun, g->p_begun + 1);
         cdr_compiler_barrier(); /* pairs with the membarrier of whoever ends a round */
-        if (cdr_unlikely((cdr_load(&g->p_word) & CDR_NOT_LOCAL) != 0))
-            cdr_fence_seq();
         cdr_group_keep_round(g);
     } else {
         cdr_group_count_in(g);

@@ -143,15 +143,18 @@ static inline uint32_t cdr_group_next_index(struct cadre_group *g)
  *
  * cadre_wait ends the group's context unless a task was started meanwhile; a start makes it live again. Whoever starts one counts it in
  * first and then looks whether the round is over or somebody holds the context's lock; who ends the round holds the lock and then looks at the
- * count. So no task sees its context ended by a wait. The owner's plain count is exempt from that order: it looks, after its store, whether
- * anybody looks on, and who ends a round of an OWNED group from elsewhere sets WAITED and runs a membarrier before. */
+ * count. So no task sees its context ended by a wait. The owner's plain count is a plain store before that look; who ends a round of an OWNED
+ * group from elsewhere runs a membarrier under the lock. */
 void cdr_group_end_round(struct cadre_group *g, struct cdr_fiber *fiber);
+
+/* Wake everybody in the group's bucket; uses the address only (wait.c). */
+void cdr_group_wake(const struct cadre_group *g);
 
 /* A task has been counted in: its context is live, unless something but a wait has ended it. */
 static inline void cdr_group_keep_round(struct cadre_group *g)
 {
-    if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0 && cdr_ctx_may_be_over(&g->p_ctx))
-        (void)cdr_ctx_next_round(&g->p_ctx);
+    if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0 && cdr_ctx_may_be_over(&g->p_ctx) && cdr_ctx_next_round(&g->p_ctx))
+        cdr_group_wake(g); /* who waits has slept outside the context */
 }
 
 /* ---- counting (count.c) ---- */
@@ -166,9 +169,6 @@ void cdr_group_end_shared(struct cadre_group *g, struct cdr_fiber *fiber, bool s
 
 /* The count may have become zero by a plain store: wake those who wait, if so. The group must not be gone. */
 void cdr_group_check(struct cadre_group *g);
-
-/* Wake everybody in the group's bucket; uses the address only (wait.c). */
-void cdr_group_wake(const struct cadre_group *g);
 
 /* ---- starting (go.c) ---- */
 
@@ -209,9 +209,9 @@ void cdr_group_drop(struct cadre_group *g, struct cdr_fiber *fiber, struct cdr_t
 /* p_lock is held: keep the task for drop. False without memory. */
 bool cdr_drop_keep(struct cadre_group *g, const struct cdr_task *task);
 
-/* End a task while others are kept to be dropped: if those are all that is left then, they are dropped. False, and nothing was
+/* End n tasks while others are kept to be dropped: if those are all that is left then, they are dropped. False, and nothing was
  * ended, when none are kept. */
-bool cdr_drop_end(struct cadre_group *g);
+bool cdr_drop_end(struct cadre_group *g, uint32_t n);
 
 /* If kept tasks are all that is left, drop them. The caller sees to it that the group stays. */
 void cdr_drop_rest(struct cadre_group *g);

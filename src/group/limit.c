@@ -346,6 +346,5 @@ void cdr_group_purge(struct cadre_group *g)
     if (nobody_waits(g))
         cdr_and(&g->p_word, ~(uint64_t)CDR_WANTED);
     cdr_unlock(cdr_group_lock_of(g));
-    if (!cdr_drop_end(g))
-        cdr_drop_count_out(g, 1);
+    cdr_drop_count_out(g, 1);
 }

@@ -83,23 +83,38 @@ static bool is_within(const struct cadre_group *g, const struct cdr_fiber *fiber
 /* May tasks have been accepted that wait for a slot or for their time? Then who waits looks after them when the context ends. */
 static bool needs_care(const struct cadre_group *g) { return cdr_group_is_limited(g) || cdr_load(&g->p_backlog) != NULL; }
 
-/* Sleep until somebody finds the count zero, or the group's context ends while tasks need care. */
+/* Has the group ended, other than by a wait? Then nothing makes it live again but a reset. */
+static bool has_ended(struct cadre_group *g)
+{
+    int state;
+
+    (void)cadre_ctx_error(&g->p_ctx); /* what ended a parent is written down */
+    state = cdr_load_acquire(&g->p_ctx.p_state);
+    return (cdr_load(&g->p_word) & CDR_STOPPED) != 0 || (state != CDR_LIVE && (state & CDR_BY_WAIT) == 0);
+}
+
+/* Sleep until somebody finds the count zero, or the group's context ends while tasks need care. In a round that is over there is nothing to
+ * listen to; whoever begins the next one wakes those who wait. */
 static __attribute__((noinline)) void sleep_until_done(struct cadre_group *g, struct cdr_fiber *fiber)
 {
     struct bucket *bucket = bucket_of(g);
-    bool cares = needs_care(g), stopped = cdr_group_stopped(g);
+    bool cares = needs_care(g), over = cdr_ctx_ended_by_wait(&g->p_ctx), ended, changed;
     struct sleeper sleeper = { .group = g };
     enum cdr_reason reason;
 
-    if (cares && stopped)
+    cdr_group_bind(g);
+    ended = has_ended(g);
+    if (cares && ended)
         cdr_group_purge(g); /* a parent's end may have gone unnoticed */
-    if (cdr_block_enter(&sleeper.block, fiber, cares && !stopped ? &g->p_ctx : NULL) != 0) {
-        cdr_group_purge(g);
+    if (cdr_block_enter(&sleeper.block, fiber, cares && !ended && !over ? &g->p_ctx : NULL) != 0) {
+        if (has_ended(g))
+            cdr_group_purge(g);
         return;
     }
     cdr_lock(&bucket->lock);
     cdr_list_append(&bucket->sleepers, &sleeper.node);
-    if (!cares && needs_care(g) && cdr_wait_claim(&sleeper.block.wait)) /* too late to be woken for that: come again */
+    changed = (!cares && needs_care(g)) || (over && !cdr_ctx_ended_by_wait(&g->p_ctx));
+    if (changed && cdr_wait_claim(&sleeper.block.wait)) /* too late to be woken for that: come again */
         cdr_wait_finish(&sleeper.block.wait, CDR_WOKEN);
     cdr_unlock(&bucket->lock);
     /* Whoever is last sees the flag and the owner's counts, or it is this thread: it counts until it has looked on. */
@@ -113,7 +128,7 @@ static __attribute__((noinline)) void sleep_until_done(struct cadre_group *g, st
         cdr_list_remove(&bucket->sleepers, &sleeper.node);
     cdr_unlock(&bucket->lock);
     cdr_block_leave(&sleeper.block);
-    if (reason == CDR_WOKEN_BY_CANCEL || reason == CDR_WOKEN_BY_TIMER)
+    if ((reason == CDR_WOKEN_BY_CANCEL || reason == CDR_WOKEN_BY_TIMER) && has_ended(g))
         cdr_group_purge(g);
 }
 
@@ -128,7 +143,7 @@ static void free_backlog(struct cadre_group *g)
         && backlog->dropped_count == 0 && cdr_schedule_empty(&backlog->schedule)) {
         if (backlog->queued.oldest != NULL)
             cdr_batch_put(cdr_batches_take_oldest(&backlog->queued));
-        g->p_backlog = NULL;
+        cdr_store(&g->p_backlog, NULL);
         free(backlog);
     }
     cdr_unlock(cdr_group_lock_of(g));

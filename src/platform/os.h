@@ -73,8 +73,8 @@ int cdr_thread_id(void);
 /* The processor time that a thread of this process has used, in nanoseconds; -1 when it cannot be told. */
 int64_t cdr_thread_cpu(int id);
 
-/* Is the thread asleep in the kernel, as opposed to running or waiting for a processor? True when it cannot be told. */
-bool cdr_thread_asleep(int id);
+/* Is the thread asleep in the kernel, as opposed to running or waiting for a processor? -1 when it cannot be told. */
+int cdr_thread_asleep(int id);
 
 /* The bounds of the calling thread's stack, as far as they are known; both 0 when they are not. */
 void cdr_thread_stack(uintptr_t *low, uintptr_t *high);

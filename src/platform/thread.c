@@ -92,7 +92,7 @@ int64_t cdr_thread_cpu(int id)
     return error == 0 ? used.tv_sec * (int64_t)1000000000 + used.tv_nsec : -1;
 }
 
-bool cdr_thread_asleep(int id)
+int cdr_thread_asleep(int id)
 {
     char path[48], text[128];
     const char *state = NULL;
@@ -110,7 +110,9 @@ bool cdr_thread_asleep(int id)
         state = strrchr(text, ')'); /* the name before it may hold anything */
     }
     errno = saved;
-    return state == NULL || strlen(state) < 3 || state[2] == 'S' || state[2] == 'D';
+    if (state == NULL || strlen(state) < 3)
+        return -1;
+    return state[2] == 'S' || state[2] == 'D';
 }
 
 void cdr_thread_stack(uintptr_t *low, uintptr_t *high)

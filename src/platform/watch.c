@@ -34,6 +34,14 @@ static const struct cdr_mutex_watch *watch;
 
 void cdr_watch_mutexes(const struct cdr_mutex_watch *by) { watch = by; }
 
+static void forget_all(void)
+{
+    memset(holders, 0, sizeof holders);
+    lock = (struct cdr_lock){ 0 };
+}
+
+static __attribute__((constructor)) void survive_fork(void) { cdr_at_fork(NULL, NULL, forget_all); }
+
 static __attribute__((constructor)) void resolve(void)
 {
     /* The detour through void ** is POSIX's own: a function's address comes as a pointer to an object. */

@@ -38,7 +38,7 @@ bool cdr_lend(struct cdr_worker *w)
     bool lent;
 
     cdr_lock(&cdr_rt.idle_lock);
-    lent = !w->idle && !w->retired && set_lent(w, 1);
+    lent = !w->idle && cdr_load(&w->thread) != 0 && set_lent(w, 1);
     if (lent)
         cdr_store(&cdr_rt.tokens, cdr_rt.tokens + 1);
     cdr_unlock(&cdr_rt.idle_lock);
@@ -54,6 +54,11 @@ bool cdr_take_back(struct cdr_worker *w)
     if (back)
         cdr_store(&cdr_rt.tokens, cdr_rt.tokens - 1); /* perhaps below zero: another will give its up */
     cdr_unlock(&cdr_rt.idle_lock);
+    if (back) {
+        cdr_fence_seq(); /* pairs with the monitor's, between announcing that it dozes and its last look */
+        if (cdr_load(&cdr_rt.dormant) != 0)
+            cdr_monitor_wake();
+    }
     return back;
 }
 
@@ -177,7 +182,10 @@ static void keep_time(struct cdr_worker *w)
     } while (!has_token(w) && cdr_earliest_timer() > cdr_now());
 }
 
-static bool is_surplus(void) { return cdr_load(&cdr_rt.alive) > (uint32_t)cdr_load(&cdr_rt.target); }
+static bool is_surplus(void)
+{
+    return cdr_load(&cdr_rt.alive) > (uint32_t)cdr_load(&cdr_rt.target) + cdr_load(&cdr_rt.lent_count);
+}
 
 /* A thread that was added when others were stuck, and has slept for long, ends; unless fibers must come back to it. */
 static bool retire(struct cdr_worker *w)
@@ -189,6 +197,7 @@ static bool retire(struct cdr_worker *w)
     if (gone) {
         remove_from_list(w);
         cdr_store(&cdr_rt.alive, cdr_rt.alive - 1);
+        cdr_store(&w->thread, 0); /* from here on it cannot be lent */
     }
     cdr_unlock(&cdr_rt.idle_lock);
     return gone;
@@ -315,6 +324,8 @@ void cdr_timer_changed(struct cdr_worker *w, int64_t when)
             cdr_futex_wake(&keeper->wake, 1);
     } else if (keeper == NULL && !w->pool) {
         cdr_wake_one(); /* it will find nothing to do and keep the time */
+    } else if (keeper == NULL && cdr_load_seq(&cdr_rt.dormant) != 0) {
+        cdr_monitor_wake(); /* the thread is back from the kernel, unnoticed yet */
     }
 }
 

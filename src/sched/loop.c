@@ -281,10 +281,6 @@ bool cdr_suspend(struct cdr_fiber *fiber, void (*after)(void *arg), void *arg)
     struct cdr_fiber *next;
 
     cdr_assert(!fiber->native);
-    if (fiber->pins > 0) {
-        fiber->home = w;
-        w->homed++;
-    }
     if (!w->pool) {
         if (w->helper == fiber)
             w->helper = NULL; /* it has become a task's own */
@@ -300,6 +296,10 @@ bool cdr_suspend(struct cdr_fiber *fiber, void (*after)(void *arg), void *arg)
             next = cdr_fiber_get(&w->fibers, 0, cdr_fiber_main);
         if (next == NULL)
             return false;
+    }
+    if (fiber->pins > 0) {
+        fiber->home = w;
+        w->homed++;
     }
     cdr_switch(fiber, next, after, arg, false);
     return true;
@@ -330,8 +330,11 @@ void cdr_ready(struct cdr_fiber *fiber)
         cdr_inject(fiber);
         return;
     }
-    if (!cdr_chaos(3))
-        fiber = cdr_exchange(&w->slot, fiber);
+    if (!cdr_chaos(3)) {
+        fiber = cdr_exchange_seq(&w->slot, fiber);
+        if (cdr_unlikely(cdr_load_seq(&cdr_rt.dormant) != 0)) /* the thread is back from the kernel, unnoticed yet */
+            cdr_monitor_wake();
+    }
     if (fiber != NULL)
         queue_ready(w, fiber);
 }

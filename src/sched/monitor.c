@@ -99,8 +99,8 @@ static bool look_at_thread(struct cdr_worker *w, int64_t now)
     if (cdr_load(&w->idle))
         return false;
     if (cdr_is_stuck(w, now))
-        return cdr_lend(w);
-    return cdr_load(&w->lent) != 0 && w->stuck_since == now && cdr_take_back(w);
+        return cdr_load(&w->lent) == 0 && cdr_lend(w);
+    return cdr_load(&w->lent) != 0 && w->stuck_since == now && w->stuck_signs == 0 && cdr_take_back(w);
 }
 
 /* One look at everything. */
@@ -111,9 +111,10 @@ static enum sight look(void)
     bool work = cdr_load(&cdr_rt.injected_any) != 0, acted = false;
 
     for (uint32_t i = 0; i < count; i++) {
-        if (worker_at(i) == NULL || cdr_load(&worker_at(i)->retired))
+        if (worker_at(i) == NULL)
             continue;
-        acted |= look_at_thread(worker_at(i), now);
+        if (cdr_load(&worker_at(i)->thread) != 0)
+            acted |= look_at_thread(worker_at(i), now);
         work |= look_after(worker_at(i), now, &acted);
     }
     if (!work)
@@ -131,12 +132,17 @@ static enum sight look(void)
 static bool all_quiet(void)
 {
     uint32_t count = cdr_load_acquire(&cdr_rt.count);
+    bool parked;
 
-    if (cdr_load(&cdr_rt.injected_any) != 0
-        || cdr_load(&cdr_rt.idle_count) + cdr_load(&cdr_rt.lent_count) != cdr_load(&cdr_rt.alive))
+    cdr_lock(&cdr_rt.idle_lock); /* the three belong together */
+    parked = cdr_rt.idle_count + cdr_rt.lent_count == cdr_rt.alive;
+    cdr_unlock(&cdr_rt.idle_lock);
+    if (!parked || cdr_load(&cdr_rt.injected_any) != 0)
         return false;
-    if (cdr_load(&cdr_rt.timekeeper) == NULL && cdr_earliest_timer() != INT64_MAX)
-        return false; /* then keeping the time is left to us */
+    if (cdr_load(&cdr_rt.timekeeper) == NULL && cdr_earliest_timer() != INT64_MAX) {
+        cdr_wake_one(); /* it finds nothing to do and keeps the time; if there is nobody, that is left to us */
+        return false;
+    }
     for (uint32_t i = 0; i < count; i++) {
         struct cdr_worker *w = worker_at(i);
 
@@ -147,16 +153,17 @@ static bool all_quiet(void)
     return true;
 }
 
-static void doze(void)
+/* False: it stayed awake. */
+static bool doze(void)
 {
     uint32_t count = cdr_load_acquire(&cdr_rt.count);
     uint32_t word = cdr_load(&cdr_rt.monitor_word);
 
-    if (!all_quiet())
-        return;
     for (uint32_t i = 0; i < count; i++)
         if (worker_at(i) != NULL)
             retake(worker_at(i), true);
+    if (!all_quiet())
+        return false;
     cdr_store_seq(&cdr_rt.dormant, 1u);
     for (uint32_t i = 0; i < count; i++)
         if (worker_at(i) != NULL)
@@ -168,6 +175,7 @@ static void doze(void)
         while (cdr_load_seq(&cdr_rt.dormant) != 0)
             cdr_futex_wait(&cdr_rt.monitor_word, word, INT64_MAX);
     cdr_store_seq(&cdr_rt.dormant, 0u);
+    return true;
 }
 
 void cdr_monitor_wake(void)
@@ -180,14 +188,17 @@ void cdr_monitor_wake(void)
 
 static void monitor(void *unused)
 {
-    int64_t pause = SHORTEST;
+    int64_t pause = SHORTEST, cost = 0;
     enum sight sight;
     int quiet = 0;
 
     (void)unused;
     for (;;) {
-        cdr_futex_wait(&cdr_rt.monitor_word, cdr_load(&cdr_rt.monitor_word), cdr_now() + pause);
+        cdr_futex_wait(&cdr_rt.monitor_word, cdr_load(&cdr_rt.monitor_word), cdr_now() + cost + pause);
+        cost = cdr_now();
         sight = look();
+        cost = (cdr_now() - cost) * 8; /* looking takes a small part of the time, however many threads there are */
+        cost = cost < LONGEST ? cost : LONGEST;
         if (sight != NOTHING) { /* while all compute there is nothing that it could do */
             pause = sight == ACTED ? SHORTEST : pause * 2 < BUSY_PAUSE ? pause * 2 : BUSY_PAUSE;
             quiet = 0;
@@ -195,8 +206,8 @@ static void monitor(void *unused)
         }
         pause = pause * 2 < LONGEST ? pause * 2 : LONGEST;
         if (++quiet >= QUIET_LOOKS && pause == LONGEST) {
-            doze();
-            pause = SHORTEST;
+            if (doze())
+                pause = SHORTEST;
             quiet = 0;
         }
     }

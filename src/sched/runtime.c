@@ -249,10 +249,10 @@ static int start_pool(void)
     if (started == 0)
         return -EAGAIN;
     cdr_store(&cdr_rt.most, most_threads(target));
+    cdr_store_release(&cdr_rt.target, started);
     cdr_lock(&cdr_rt.idle_lock);
     cdr_store(&cdr_rt.alive, (uint32_t)started);
     cdr_unlock(&cdr_rt.idle_lock);
-    cdr_store_release(&cdr_rt.target, started);
     return 0;
 }
 

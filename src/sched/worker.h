@@ -60,7 +60,7 @@ struct cdr_worker {
     uint32_t lent;                 /* the token of a pool thread that is stuck in the kernel is with others; under idle_lock */
     uint32_t seen_picks;           /* the monitor's notes */
     uint32_t seen_helps, helps;
-    uint32_t stuck_picks, stuck_looks;
+    uint32_t stuck_picks, stuck_signs;
     int64_t stuck_cpu, stuck_since;
 };
 

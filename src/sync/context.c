@@ -41,12 +41,15 @@ static void settle(struct cadre_ctx *ctx, struct cdr_ending ending)
 static struct cadre_ctx *tell_one(struct cadre_ctx *ctx, struct cdr_link *link, struct cdr_due *due)
 {
     struct cdr_block *block;
+    struct cdr_ending ending;
     struct cadre_ctx *child;
 
     if (link->kind == CDR_LINK_CHILD) {
         child = child_at(link);
         cdr_lock(cdr_ctx_lock(child));
-        settle(child, cdr_ctx_ending(ctx));
+        ending = cdr_ctx_ending(ctx);
+        ending.state &= ~CDR_BY_WAIT; /* the parent alone can be live again */
+        settle(child, ending);
         return child;
     }
     if (link->kind == CDR_LINK_HOOK) {
@@ -185,7 +188,7 @@ bool cdr_ctx_next_round(struct cadre_ctx *ctx)
         cdr_store_release(&ctx->p_state, CDR_LIVE);
     }
     cdr_unlock(cdr_ctx_lock(ctx));
-    return renewed || cdr_load(&ctx->p_state) == CDR_LIVE;
+    return renewed;
 }
 
 /* ---- asking ---- */

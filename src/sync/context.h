@@ -80,7 +80,7 @@ void cdr_ctx_tell(struct cadre_ctx *ctx, struct cdr_link *link, struct cdr_due *
 void cdr_ctx_reset(struct cadre_ctx *ctx);
 
 /* A group that is waited for ends its context, and its next task makes it live again: a round. The round ends only if done(arg) under
- * the context's lock, and the next one begins only if nothing else has ended the context; true when it is live now. */
+ * the context's lock, and the next one begins only if nothing else has ended the context; true when it was over and is live again. */
 void cdr_ctx_end_round(struct cadre_ctx *ctx, bool (*done)(void *arg), void *arg);
 bool cdr_ctx_next_round(struct cadre_ctx *ctx);
 static inline bool cdr_ctx_ended_by_wait(const struct cadre_ctx *ctx) { return (cdr_load(&ctx->p_state) & CDR_BY_WAIT) != 0; }
