@@ -26,14 +26,16 @@
  * Errors.       A call that can fail returns 0 (or a count) on success and a negative errno value otherwise.
  *               Output parameters come last and are not written on failure. No call changes errno. The first call that a thread
  *               makes may also give -ENOMEM.
- * Signals.      The library's own threads block all signals. No call may be made from a signal handler; to cancel on a
- *               signal, wait for it in a thread (sigwait) and call cadre_ctx_cancel there.
+ * Signals.      The library's own threads block all signals, and so do programs that a task starts on one of them, unless it
+ *               says otherwise (POSIX_SPAWN_SETSIGMASK). No call may be made from a signal handler; to cancel on a signal, wait
+ *               for it in a thread (sigwait) and call cadre_ctx_cancel there.
  * Contexts.     Every call that may block takes a context. A NULL context is the background: never cancelled, no deadline.
  *               When the context ends, a call that would have to block returns -ECANCELED (it was cancelled) or -ETIMEDOUT
  *               (its deadline passed); a call that need not block does its work all the same. cadre_sleep always looks.
  *               The exceptions: cadre_wait, which ends when the tasks do, and cadre_ctx_unhook, which waits for a running hook.
  * Threads.      Every call may be made from every thread and from every task, unless its comment says otherwise. There is
- *               nothing to initialise: the runtime starts with the first call that needs it.
+ *               nothing to initialise: the runtime starts with the first call that needs it. A task moves to another thread
+ *               only inside calls of this header; a system call, or another library's, never moves it.
  * Memory.       Every struct is the caller's, may live on the stack and is valid when zeroed. Fields marked private (p_) are
  *               not to be touched. There is nothing to free; what must be finished says so.
  * Time.         cadre_time is nanoseconds on CLOCK_MONOTONIC. A deadline is an absolute time; 0 means none.
@@ -107,7 +109,7 @@ struct cadre_error {
     int code;
     enum cadre_origin origin;
     int line;         /* where cadre_fail or cadre_panic was called; 0: the task only returned a code */
-    uint32_t index;   /* the task's number in its group, in the order of being accepted, from 0; two that are started at the same
+    uint32_t index;   /* of a task: its number in its group, in the order of being accepted, from 0; two that are started at the same
                          moment by different threads may share one */
     const char *file; /* NULL when line is 0 */
     char task[CADRE_NAME_SIZE];       /* what cadre_task_name gave it, or "" */
@@ -244,8 +246,10 @@ int cadre_try_go(struct cadre_group *g, cadre_fn *fn, void *arg) CADRE_MUST_CHEC
  * wait. */
 int cadre_wait(struct cadre_group *g);
 
-/* Cancel g: what has not started goes to drop, what runs sees its context end. cadre_wait returns `code`, unless a task
- * failed first; code 0 is a quiet stop. `why` may be NULL and is copied. Does not wait. */
+/* Cancel g: what has not started goes to drop, what runs sees its context end. cadre_wait returns `code`, unless a
+ * task failed first; code 0 is a quiet stop: cadre_wait returns 0, unless a task fails, before or after. A task that
+ * stops its own group calls this rather than cadre_ctx_cancel, which counts as somebody else's cancel and is an error
+ * of the group. `why` may be NULL and is copied. Does not wait. */
 void cadre_group_cancel(struct cadre_group *g, int code, const char *why);
 
 /* Count in something that is not a task (a callback that will come), so that cadre_wait waits for it … */
@@ -450,6 +454,7 @@ struct cadre_jobs_options {
     const char *name;           /* of the group that they form, for errors and dumps */
     int limit;                  /* most jobs running at once, the others wait in the order of the array; 0: no limit */
     size_t stack_size;          /* as in struct cadre_group */
+    struct cadre_error *error;  /* gets the error that the call returns, with its message; but for -EINVAL and -ENOMEM */
     struct cadre_error *errors; /* room for n errors: that of each job, by its index; code 0 where there was none */
     struct cadre_group *rest;   /* do not wait for the losers: who is not needed is cancelled, and this group waits for them, as for
                                    one hold. What the jobs' args point to must last as long; the array of jobs need not, and
@@ -506,6 +511,9 @@ struct cadre_retry_options {
     cadre_time try_timeout; /* for each try; 0: none. A try that runs out of it failed with -ETIMEDOUT */
     cadre_time deadline;    /* for everything, an absolute time; 0: none. No try starts when its delay would end after it */
     int (*again)(int code, void *arg); /* is a failure with this code worth another try? Gets fn's arg. NULL: it is */
+    size_t stack_size;         /* as in struct cadre_group */
+    struct cadre_error *error; /* gets the error of the last try that failed, also when ctx ended after it; or what kept any try
+                                  from running; not written on success */
 };
 
 /* Call fn(ctx, arg) as a task until it returns 0, and return 0. Else the code of the last try, or ctx's error when
@@ -518,7 +526,7 @@ typedef int cadre_range_fn(struct cadre_ctx *ctx, size_t begin, size_t end, void
 
 /* Call fn for pieces of begin … end - 1, `grain` numbers at a time (0: a sensible size), in parallel: by as many tasks
  * as there are workers, or options->limit. Pieces are handed out in order. The first error ends the loop and is
- * returned. begin = end does nothing; begin > end is -EINVAL, as are options->errors and options->rest. */
+ * returned. begin = end does nothing; begin > end is -EINVAL, as are options->error, errors and rest. */
 int cadre_for(struct cadre_ctx *ctx, size_t begin, size_t end, size_t grain, cadre_range_fn *fn, void *arg,
               const struct cadre_jobs_options *options);
 
@@ -553,7 +561,7 @@ typedef int cadre_map_fn(struct cadre_ctx *ctx, const void *from, void *to, void
  * at most `window` elements (0: twice that; less than options->limit is -EINVAL). Ends when in is closed and empty, or
  * with the first error, and closes out whatever happens, -EINVAL included, which is how a receiver ends. An element of
  * in belongs to fn; so does one of out until fn has returned 0. When the call fails, elements of out that were not
- * sent go to out's destroy. options->errors and options->rest are -EINVAL. */
+ * sent go to out's destroy. options->error, errors and rest are -EINVAL. */
 int cadre_map_stream(struct cadre_ctx *ctx, struct cadre_chan *in, struct cadre_chan *out, cadre_map_fn *fn, void *arg,
                      size_t window, const struct cadre_jobs_options *options);
 

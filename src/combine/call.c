@@ -56,15 +56,17 @@ void cdr_call_blame_scope(struct cdr_call *call)
     call->error.code = call->code = cadre_ctx_error(&call->scope);
 }
 
-int cdr_fail(struct cadre_ctx *ctx, const struct cadre_error *error)
+int cdr_fail(struct cadre_ctx *ctx, const struct cadre_error *error, struct cadre_error *copy)
 {
+    if (copy != NULL)
+        *copy = *error;
     return cadre_fail_at(ctx, error->file, error->line, error->code, "%s", error->message);
 }
 
-int cdr_fail_ended(struct cadre_ctx *ctx)
+int cdr_fail_ended(struct cadre_ctx *ctx, struct cadre_error *copy)
 {
     struct cadre_error error = cadre_ctx_cause(ctx);
 
     error.code = cadre_ctx_error(ctx);
-    return cdr_fail(ctx, &error);
+    return cdr_fail(ctx, &error, copy);
 }

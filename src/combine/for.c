@@ -79,7 +79,7 @@ int cadre_for(struct cadre_ctx *ctx, size_t begin, size_t end, size_t grain, cad
     int workers, result;
     size_t tasks;
 
-    if (fn == NULL || begin > end || given->limit < 0 || given->errors != NULL || given->rest != NULL)
+    if (fn == NULL || begin > end || given->limit < 0 || given->error != NULL || given->errors != NULL || given->rest != NULL)
         return -EINVAL;
     if (begin == end)
         return 0;

@@ -52,11 +52,11 @@ void cdr_call_run(struct cadre_ctx *ctx, struct cdr_call *call);
 /* The call was cut short by the end of its own scope: that is its error. What fn said about it stays. */
 void cdr_call_blame_scope(struct cdr_call *call);
 
-/* Attach the error to the running task, and return its code. */
-int cdr_fail(struct cadre_ctx *ctx, const struct cadre_error *error);
+/* Attach the error to the running task, copy it unless copy is NULL, and return its code. */
+int cdr_fail(struct cadre_ctx *ctx, const struct cadre_error *error, struct cadre_error *copy);
 
 /* ctx has ended: attach the cause, and return its error. */
-int cdr_fail_ended(struct cadre_ctx *ctx);
+int cdr_fail_ended(struct cadre_ctx *ctx, struct cadre_error *copy);
 
 /* ---- a set of jobs (set.c) ---- */
 
@@ -109,7 +109,7 @@ void cdr_set_lock(struct cdr_set *set);
 void cdr_set_unlock(struct cdr_set *set);
 
 /* The result for the one who called under ctx, and the order. The set has been run to its end, or is decided and locked. */
-int cdr_set_result(struct cdr_set *set, struct cadre_ctx *ctx);
+int cdr_set_result(struct cdr_set *set, struct cadre_ctx *ctx, struct cadre_error *error);
 
 /* What the library's own memory is taken from: malloc for n elements, zeroed, that leaves errno alone. */
 void *cdr_take_memory(size_t n, size_t size);

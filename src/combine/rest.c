@@ -126,7 +126,7 @@ static int await(struct state *state, struct cadre_ctx *ctx)
 
 /* What is known now is the caller's, the other jobs count as cancelled. */
 static int take_result(struct state *state, struct cadre_ctx *ctx, int waited, struct cadre_job *jobs,
-                       struct cadre_error *errors)
+                       const struct cadre_jobs_options *options)
 {
     struct cdr_set *set = &state->set;
     int result = waited;
@@ -134,12 +134,12 @@ static int take_result(struct state *state, struct cadre_ctx *ctx, int waited, s
     cdr_set_lock(set);
     for (size_t i = 0; i < set->n; i++)
         jobs[i].code = state->jobs[i].code;
-    if (errors != NULL)
-        memcpy(errors, state->errors, set->n * sizeof *errors);
+    if (options->errors != NULL)
+        memcpy(options->errors, state->errors, set->n * sizeof *options->errors);
     if (waited == 0 || set->decided)
-        result = cdr_set_result(set, ctx);
+        result = cdr_set_result(set, ctx, options->error);
     else if (cadre_ctx_error(ctx) != 0)
-        result = cdr_fail_ended(ctx);
+        result = cdr_fail_ended(ctx, options->error);
     cdr_set_unlock(set);
     return result;
 }
@@ -157,7 +157,7 @@ int cdr_set_run_apart(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, c
         result = start(state);
     if (result == 0) {
         result = await(state, ctx);
-        result = take_result(state, ctx, result, jobs, options->errors);
+        result = take_result(state, ctx, result, jobs, options);
     }
     leave(state);
     return result;

@@ -63,7 +63,7 @@ static void try_once(struct retry *retry, cadre_fn *fn, void *arg)
 {
     struct cdr_call *call = &retry->call;
 
-    *call = (struct cdr_call){ .fn = fn, .arg = arg, .name = "retry" };
+    *call = (struct cdr_call){ .fn = fn, .arg = arg, .name = "retry", .stack_size = retry->options->stack_size };
     if (retry->options->try_timeout > 0)
         call->deadline = cadre_in(retry->options->try_timeout);
     cdr_call_run(&retry->scope, call);
@@ -103,7 +103,7 @@ static int fail(struct cadre_ctx *ctx, const struct retry *retry, const struct c
     const int most = CADRE_MESSAGE_SIZE - (int)sizeof " (4294967295 tries)";
 
     if (retry->tries < 2)
-        return cdr_fail(ctx, error);
+        return cdr_fail(ctx, error, NULL);
     return cadre_fail_at(ctx, error->file, error->line, error->code, "%.*s (%lu tries)", most, error->message,
                          (unsigned long)retry->tries);
 }
@@ -121,6 +121,8 @@ static int finish(struct cadre_ctx *ctx, struct retry *retry, int ended)
         error = cadre_ctx_cause(&retry->scope);
         error.code = ended;
     }
+    if (retry->options->error != NULL)
+        *retry->options->error = retry->call.fate == CDR_FAILED ? retry->call.error : error;
     return fail(ctx, retry, &error);
 }
 

@@ -183,25 +183,25 @@ void cdr_set_finish(struct cdr_set *set)
         free(set->order);
 }
 
-int cdr_set_result(struct cdr_set *set, struct cadre_ctx *ctx)
+int cdr_set_result(struct cdr_set *set, struct cadre_ctx *ctx, struct cadre_error *copy)
 {
     struct cadre_error error;
 
     if (set->decided) {
         if (set->result.code != 0)
-            return cdr_fail(ctx, &set->result);
+            return cdr_fail(ctx, &set->result, copy);
         for (size_t i = 0; i < set->plan.keep; i++)
             set->plan.order[i] = set->order[i];
         return 0;
     }
     error = cadre_group_error(&set->group);
     if (error.code != 0 && error.origin == CADRE_FROM_START)
-        return cdr_fail(ctx, &error);
+        return cdr_fail(ctx, &error, copy);
     if (set->succeeded + set->failed == set->n)
         return 0; /* it could not be decided: cadre_settle */
     if (cadre_ctx_error(ctx) != 0)
-        return cdr_fail_ended(ctx);
-    return cdr_fail_ended(cadre_group_ctx(&set->group));
+        return cdr_fail_ended(ctx, copy);
+    return cdr_fail_ended(cadre_group_ctx(&set->group), copy);
 }
 
 static bool is_valid(const struct cadre_job *jobs, size_t n, const struct cadre_jobs_options *options)
@@ -225,7 +225,7 @@ int cdr_set_run_jobs(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, co
     result = cdr_set_init(&set, ctx, jobs, n, options, plan);
     if (result == 0) {
         cdr_set_run(&set);
-        result = cdr_set_result(&set, ctx);
+        result = cdr_set_result(&set, ctx, options->error);
     }
     cdr_set_finish(&set);
     return result;

@@ -109,7 +109,7 @@ static bool is_valid(const struct stream *s, const struct cadre_jobs_options *op
         return false;
     if (options == NULL)
         return true;
-    return options->limit >= 0 && options->errors == NULL && options->rest == NULL
+    return options->limit >= 0 && options->error == NULL && options->errors == NULL && options->rest == NULL
            && (s->window == 0 || s->window >= (size_t)options->limit);
 }
 

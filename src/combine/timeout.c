@@ -15,12 +15,12 @@ int cadre_timeout(struct cadre_ctx *ctx, cadre_time duration, cadre_fn *fn, void
     case CDR_SUCCEEDED:
         return 0;
     case CDR_NEVER_RAN:
-        return cdr_fail_ended(ctx);
+        return cdr_fail_ended(ctx, NULL);
     case CDR_CUT_SHORT: /* by its time, or by what ended ctx */
         cdr_call_blame_scope(&call);
         break;
     default:
         break;
     }
-    return cdr_fail(ctx, &call.error);
+    return cdr_fail(ctx, &call.error, NULL);
 }

@@ -6,8 +6,8 @@
 static int ended_with(struct cadre_ctx *ctx, const struct cdr_call *call)
 {
     if (call->fate == CDR_FAILED || call->fate == CDR_NOT_STARTED)
-        return cdr_fail(ctx, &call->error);
-    return cdr_fail_ended(ctx);
+        return cdr_fail(ctx, &call->error, NULL);
+    return cdr_fail_ended(ctx, NULL);
 }
 
 int cadre_waterfall(struct cadre_ctx *ctx, struct cadre_job *jobs, size_t n, void *value)

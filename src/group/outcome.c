@@ -14,7 +14,7 @@ static void add(struct cadre_group *g, struct cadre_error *error, uint64_t recor
 
     cdr_copy_text(error->group, sizeof error->group, g->name);
     if (error->message[0] == 0)
-        cdr_copy_text(error->message, sizeof error->message, cadre_strerror(error->code));
+        cdr_copy_text(error->message, sizeof error->message, cdr_error_text(error->code, error->origin));
     if (at < g->max_errors && g->errors != NULL)
         g->errors[at] = *error;
     cdr_store(&g->p_errors, g->p_errors + 1);
@@ -152,7 +152,7 @@ struct cadre_error cadre_group_error(struct cadre_group *g)
     cdr_unlock(cdr_group_lock_of(g));
     cdr_copy_text(error.group, sizeof error.group, g->name);
     if (error.message[0] == 0)
-        cdr_copy_text(error.message, sizeof error.message, cadre_strerror(error.code));
+        cdr_copy_text(error.message, sizeof error.message, cdr_error_text(error.code, error.origin));
     return error;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What AddressSanitizer, ThreadSanitizer, LeakSanitizer and Valgrind must be told about stacks and switches. Without them
- * the notes around a switch are nothing, and the others are empty calls. Valgrind's are compiled with CADRE_VALGRIND. */
+ * the notes around a switch are nothing, and the others are empty calls. Valgrind's are compiled where its headers are. */
 #ifndef CADRE_PLATFORM_SANITIZER_H
 #define CADRE_PLATFORM_SANITIZER_H
 

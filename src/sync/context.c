@@ -230,7 +230,7 @@ struct cadre_error cadre_ctx_cause(struct cadre_ctx *ctx)
     ending = cdr_ctx_ending(ctx);
     if (!cdr_record_get(ending.record, &error)) {
         error.origin = (enum cadre_origin)(ending.state >> CDR_ORIGIN_SHIFT);
-        cdr_copy_text(error.message, sizeof error.message, cadre_strerror(ending.code));
+        cdr_copy_text(error.message, sizeof error.message, cdr_error_text(ending.code, error.origin));
     }
     error.code = ending.code;
     return error;

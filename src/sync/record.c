@@ -66,3 +66,8 @@ const char *cadre_strerror(int code)
     text = code > -4096 ? strerrordesc_np(-code) : NULL;
     return text != NULL ? text : "Unknown error";
 }
+
+const char *cdr_error_text(int code, enum cadre_origin origin)
+{
+    return code == -ETIMEDOUT && origin == CADRE_FROM_DEADLINE ? "The deadline passed" : cadre_strerror(code);
+}

@@ -21,7 +21,7 @@ test_fetch() {
     check "a protocol that is none" grep -q '^just_errors: nonsense://x: Protocol "nonsense" not supported' err
     run -t 1 "http://127.0.0.1:$silent/"
     check "a server that never answers: the time limit" exits 1
-    check "… is the reason" gives 1 "" "just_errors: Connection timed out"
+    check "… is the reason" gives 1 "" "just_errors: The deadline passed"
     began=$SECONDS
     run -t 80 "http://127.0.0.1:$silent/" "$web/nothing"
     check "the first error ends the others" gives 1 "" "just_errors: $web/nothing: The requested URL returned error: 404"

@@ -27,7 +27,7 @@ test_lists() {
 test_ends() {
     run -t 2 long
     check "the time limit drops what is to come" gives 1 "soon" \
-        $'schedgroup: missed: in an hour\nschedgroup: missed: in two hours\nschedgroup: Connection timed out'
+        $'schedgroup: missed: in an hour\nschedgroup: missed: in two hours\nschedgroup: The deadline passed'
     run wrong
     check "a line that is none" exits 1
     check "… is named" grep -qx "schedgroup: wrong:2: Invalid argument" err

@@ -326,6 +326,55 @@ static void test_errno_is_left_alone(void **state)
     assert_int_equal(errno, 4711);
 }
 
+/* ---- the error that comes back, also outside tasks ---- */
+
+static int fails_with_a_message(struct cadre_ctx *ctx, void *arg)
+{
+    return cadre_fail(ctx, -EIO, "disk %d is on fire", *(const int *)arg);
+}
+
+static int succeeds_slowly(struct cadre_ctx *ctx, void *arg)
+{
+    (void)arg;
+    return cadre_sleep(ctx, CADRE_SEC(100));
+}
+
+static void test_the_error_comes_back_with_its_message_and_place(void **state)
+{
+    static int disk = 7;
+    struct cadre_job jobs[] = { { .fn = succeeds_slowly }, { .fn = fails_with_a_message, .arg = &disk } };
+    struct cadre_group rest = { 0 };
+
+    (void)state;
+    for (int apart = 0; apart < 2; apart++) {
+        struct cadre_error error = { 0 };
+        struct cadre_jobs_options options = { .error = &error, .rest = apart != 0 ? &rest : NULL };
+
+        assert_int_equal(cadre_all(NULL, jobs, 2, &options), -EIO);
+        assert_int_equal(error.code, -EIO);
+        assert_string_equal(error.message, "disk 7 is on fire");
+        assert_true(error.line > 0);
+        assert_int_equal(error.index, 1);
+        error.code = 1;
+        assert_int_equal(cadre_all(NULL, &(struct cadre_job){ .fn = run_once }, 1, &options), 0);
+        assert_int_equal(error.code, 1); /* not written on success */
+    }
+    assert_int_equal(cadre_wait(&rest), 0);
+}
+
+static void test_the_error_says_when_ctx_ended_it(void **state)
+{
+    struct cadre_ctx ctx = { .deadline = cadre_in(CADRE_MS(5)) };
+    struct cadre_error error = { 0 };
+    struct cadre_jobs_options options = { .error = &error };
+
+    (void)state;
+    assert_int_equal(cadre_race(&ctx, &(struct cadre_job){ .fn = succeeds_slowly }, 1, &options, NULL), -ETIMEDOUT);
+    assert_int_equal(error.code, -ETIMEDOUT);
+    assert_int_equal(error.origin, CADRE_FROM_DEADLINE);
+    assert_string_equal(error.message, "The deadline passed");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +393,8 @@ int main(void)
         cmocka_unit_test(test_jobs_see_the_values_of_the_callers_context),
         cmocka_unit_test(test_many_jobs_run_all),
         cmocka_unit_test(test_errno_is_left_alone),
+        cmocka_unit_test(test_the_error_comes_back_with_its_message_and_place),
+        cmocka_unit_test(test_the_error_says_when_ctx_ended_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

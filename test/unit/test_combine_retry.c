@@ -347,6 +347,53 @@ static void test_bad_options_are_refused(void **state)
     assert_int_equal(cadre_retry(NULL, NULL, NULL, NULL, NULL), -EINVAL);
 }
 
+/* ---- the error of the last try, and its stack ---- */
+
+static int fails_saying_why(struct cadre_ctx *ctx, void *arg)
+{
+    (void)arg;
+    return cadre_fail(ctx, -EAGAIN, "not yet");
+}
+
+static void test_the_last_trys_error_comes_back_also_when_a_cancel_ended_the_pause(void **state)
+{
+    struct cadre_ctx ctx = { .deadline = cadre_in(CADRE_MS(20)) };
+    struct cadre_error error = { 0 };
+    struct cadre_retry_options options = { .delay = CADRE_SEC(100), .error = &error };
+
+    (void)state;
+    assert_int_equal(cadre_retry(&ctx, &options, fails_saying_why, NULL, NULL), -ETIMEDOUT);
+    assert_int_equal(error.code, -EAGAIN);
+    assert_string_equal(error.message, "not yet");
+    options = (struct cadre_retry_options){ .attempts = 2, .error = &error };
+    error.code = 0;
+    assert_int_equal(cadre_retry(NULL, &options, fails_saying_why, NULL, NULL), -EAGAIN);
+    assert_int_equal(error.code, -EAGAIN);
+    assert_true(error.line > 0);
+    error.code = 0;
+    assert_int_equal(cadre_retry(&ctx, &options, fails_saying_why, NULL, NULL), -ETIMEDOUT); /* none ran */
+    assert_int_equal(error.code, -ETIMEDOUT);
+}
+
+static int use_much_stack(struct cadre_ctx *ctx, void *arg)
+{
+    volatile char block[700 << 10];
+
+    (void)ctx;
+    (void)arg;
+    for (size_t i = 0; i < sizeof block; i += 4096)
+        block[i] = 1;
+    return block[0] == 1 ? 0 : -EIO;
+}
+
+static void test_a_try_gets_the_stack_that_it_asks_for(void **state)
+{
+    struct cadre_retry_options options = { .attempts = 1, .stack_size = (size_t)1 << 20 };
+
+    (void)state;
+    assert_int_equal(cadre_retry(NULL, &options, use_much_stack, NULL, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +413,8 @@ int main(void)
         cmocka_unit_test(test_tries_without_delay_let_others_run),
         cmocka_unit_test(test_the_message_tells_the_number_of_tries),
         cmocka_unit_test(test_bad_options_are_refused),
+        cmocka_unit_test(test_the_last_trys_error_comes_back_also_when_a_cancel_ended_the_pause),
+        cmocka_unit_test(test_a_try_gets_the_stack_that_it_asks_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
