@@ -7,41 +7,27 @@ void cdr_group_count_in(struct cadre_group *g) { cdr_add_seq(&g->p_word, CDR_ONE
 
 /* ---- rounds ---- */
 
-/* Under the context's lock. */
-static bool is_over(void *arg)
+/* Under the context's lock, for the owner. */
+static bool is_over(void *arg) { return cdr_group_is_done(arg); }
+
+/* The same for everybody else. The owner stores its count and then looks at the lock, with only a compiler barrier between; the membarrier
+ * is the other half. */
+static bool is_over_to_others(void *arg)
 {
     const struct cadre_group *g = arg;
 
+    if (!cdr_group_is_done(g))
+        return false;
+    if ((cdr_load_acquire(&g->p_word) & CDR_OWNED) == 0 || cdr_rt.no_membarrier)
+        return true;
+    cdr_membarrier();
     return cdr_group_is_done(g);
-}
-
-static bool is_over_and_not_owned(void *arg)
-{
-    const struct cadre_group *g = arg;
-
-    return cdr_group_is_done(g) && (cdr_load_acquire(&g->p_word) & CDR_OWNED) == 0;
-}
-
-/* The owner stores its count and then looks at the lock, with only a compiler barrier between: this is the other half. */
-static bool is_over_to_its_owner(void *arg)
-{
-    if (!cdr_rt.no_membarrier)
-        cdr_membarrier();
-    return is_over(arg);
 }
 
 void cdr_group_end_round(struct cadre_group *g, struct cdr_fiber *fiber)
 {
-    if ((g->flags & CADRE_CANCEL_ON_ERROR) == 0)
-        return;
-    if (!cdr_group_is_local(g, fiber)) {
-        cdr_ctx_end_round(&g->p_ctx, is_over_and_not_owned, g);
-        if ((cdr_load_acquire(&g->p_word) & CDR_OWNED) == 0)
-            return;
-        cdr_ctx_end_round(&g->p_ctx, is_over_to_its_owner, g);
-        return;
-    }
-    cdr_ctx_end_round(&g->p_ctx, is_over, g);
+    if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0)
+        cdr_ctx_end_round(&g->p_ctx, cdr_group_is_local(g, fiber) ? is_over : is_over_to_others, g);
 }
 
 /* ---- the count ---- */

@@ -118,13 +118,13 @@ static void set_timer(struct cdr_schedule *schedule, int64_t when)
         cdr_timer_changed(w, when);
 }
 
-/* The timer must be set exactly while the heap is not empty; it may go off too early. */
-static void reset_timer(struct cdr_schedule *schedule)
+/* The timer must be set exactly while the heap is not empty, and may go off too early. This is for after an insertion. */
+static void advance_timer(struct cdr_schedule *schedule)
 {
     const struct cdr_start *first = first_waiting(schedule);
 
-    if (first == NULL ? schedule->at != INT64_MAX : first->node.time < schedule->at)
-        set_timer(schedule, first != NULL ? first->node.time : INT64_MAX);
+    if (first->node.time < schedule->at)
+        set_timer(schedule, first->node.time);
 }
 
 static void wait_until(struct cdr_schedule *schedule, struct cdr_start *start, int64_t when)
@@ -320,7 +320,7 @@ void cdr_delayed_again(const struct cdr_task *task)
     again = start->state == RUNNING && (cdr_load(&g->p_word) & CDR_STOPPED) == 0;
     if (again) {
         wait_until(schedule_of(g), start, next_time(start->node.time, start->period));
-        reset_timer(schedule_of(g));
+        advance_timer(schedule_of(g));
     }
     cdr_unlock(cdr_group_lock_of(g));
     if (!again) {
@@ -348,7 +348,7 @@ static void accept(struct cadre_group *g, struct cdr_start *start, const struct 
     schedule_of(g)->held++;
     wait_until(schedule_of(g), start, when);
     if (when > cdr_now())
-        reset_timer(schedule_of(g));
+        advance_timer(schedule_of(g));
 }
 
 static int delay(struct cadre_group *g, struct cdr_task *task, int64_t when, int64_t period, struct cadre_delayed *name)

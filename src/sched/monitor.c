@@ -67,14 +67,10 @@ static bool look_after(struct cdr_worker *w, int64_t now, bool *acted)
     return work;
 }
 
-/* Take the token of an adopted thread that runs code of its own. */
-static bool retake(struct cdr_worker *w, bool at_once)
+/* Take the token of an adopted thread, if it is in that state, for others. */
+static bool take_token(struct cdr_worker *w, uint32_t state)
 {
-    uint32_t helps = cdr_load(&w->helps), outside = CDR_TOKEN_OUTSIDE;
-    bool away = helps == w->seen_helps || at_once;
-
-    w->seen_helps = helps;
-    if (w->pool || !away || !cdr_cas(&w->token, &outside, (uint32_t)CDR_TOKEN_NONE))
+    if (!cdr_cas(&w->token, &state, (uint32_t)CDR_TOKEN_NONE))
         return false;
     cdr_lock(&cdr_rt.idle_lock);
     cdr_store(&cdr_rt.tokens, cdr_rt.tokens + 1);
@@ -82,20 +78,21 @@ static bool retake(struct cdr_worker *w, bool at_once)
     return true;
 }
 
+/* Take the token of an adopted thread that runs code of its own. */
+static bool retake(struct cdr_worker *w, bool at_once)
+{
+    uint32_t helps = cdr_load(&w->helps);
+    bool away = helps == w->seen_helps || at_once;
+
+    w->seen_helps = helps;
+    return !w->pool && away && take_token(w, CDR_TOKEN_OUTSIDE);
+}
+
 /* A thread that is stuck in the kernel needs no token; one that computes with its token lent has it taken back. */
 static bool look_at_thread(struct cdr_worker *w, int64_t now)
 {
-    uint32_t inside = CDR_TOKEN_INSIDE;
-
-    if (!w->pool) {
-        if (cdr_load(&w->token) != CDR_TOKEN_INSIDE || !cdr_is_stuck(w, now)
-            || !cdr_cas(&w->token, &inside, (uint32_t)CDR_TOKEN_NONE))
-            return false;
-        cdr_lock(&cdr_rt.idle_lock);
-        cdr_store(&cdr_rt.tokens, cdr_rt.tokens + 1);
-        cdr_unlock(&cdr_rt.idle_lock);
-        return true;
-    }
+    if (!w->pool)
+        return cdr_load(&w->token) == CDR_TOKEN_INSIDE && cdr_is_stuck(w, now) && take_token(w, CDR_TOKEN_INSIDE);
     if (cdr_load(&w->idle))
         return false;
     if (cdr_is_stuck(w, now))

@@ -76,6 +76,16 @@ static void set_native(struct cdr_worker *w)
     cdr_self_tls = w;
 }
 
+/* The calling thread is not w's any more; another one may be, later. */
+static void retire(struct cdr_worker *w)
+{
+    cdr_self_tls = NULL;
+    cdr_store(&w->thread, 0);
+    cdr_lock(&cdr_rt.start_lock);
+    cdr_store(&w->retired, true);
+    cdr_unlock(&cdr_rt.start_lock);
+}
+
 /* ---- adopted threads ---- */
 
 static void leave(void *arg)
@@ -92,11 +102,7 @@ static void leave(void *arg)
         cdr_fiber_put(NULL, w->helper);
         w->helper = NULL;
     }
-    cdr_self_tls = NULL;
-    cdr_store(&w->thread, 0);
-    cdr_lock(&cdr_rt.start_lock);
-    cdr_store(&w->retired, true);
-    cdr_unlock(&cdr_rt.start_lock);
+    retire(w);
 }
 
 /* The pools of fibers and batches outlive the fork, so they must be whole. */
@@ -170,11 +176,7 @@ static void pool_thread(void *arg)
         w->fibers.count--;
         cdr_fiber_put(NULL, fiber);
     }
-    cdr_self_tls = NULL;
-    cdr_store(&w->thread, 0);
-    cdr_lock(&cdr_rt.start_lock);
-    cdr_store(&w->retired, true);
-    cdr_unlock(&cdr_rt.start_lock);
+    retire(w);
 }
 
 /* A number from 1 to most in the environment; 0 when there is none. */
