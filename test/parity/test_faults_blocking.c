@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The fault of systems whose tasks must not block: 50 tasks that sit in read(2) keep all others from running. */
 #include "parity.h"
+#include "threads.h"
 
-#include <dirent.h>
 #include <unistd.h>
 
 #define STUCK 50
@@ -32,18 +32,6 @@ static int note_time(struct cadre_ctx *ctx, void *arg)
     (void)ctx;
     atomic_store((_Atomic cadre_time *)arg, cadre_now());
     return 0;
-}
-
-static int threads_now(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    int n = -2; /* . and .. */
-
-    test_check(dir != NULL);
-    while (readdir(dir) != NULL)
-        n++;
-    closedir(dir);
-    return n;
 }
 
 /* How long a task that is ready waits while 50 are in read. This thread does not help. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * schedgroup: Delay, Schedule, and a Wait that ends early when the context does. */
 #include "parity.h"
+#include "threads.h"
 
-#include <dirent.h>
 
 #define HOUR CADRE_SEC(3600)
 
@@ -129,18 +129,6 @@ static void test_schedgroup_ties_run_in_the_order_they_were_scheduled(void **sta
 }
 
 /* ---- one heap for all ---- */
-
-static int threads_now(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    int n = 0;
-
-    test_check(dir != NULL);
-    while (readdir(dir) != NULL)
-        n++;
-    closedir(dir);
-    return n;
-}
 
 static void test_schedgroup_ten_thousand_delays_take_no_threads(void **state)
 {

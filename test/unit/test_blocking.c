@@ -2,10 +2,10 @@
  * Ordinary blocking calls in tasks: others run meanwhile, on threads that come when they are needed and go away again. */
 #include "test.h"
 
-#include <dirent.h>
 #include <unistd.h>
 
 #include "tasks.h"
+#include "threads.h"
 
 #define STUCK 50
 
@@ -16,18 +16,6 @@
 #else
 #define MANY_SLEEPS 0
 #endif
-
-static int threads_now(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    int n = 0;
-
-    test_check(dir != NULL);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        n += entry->d_name[0] != '.';
-    closedir(dir);
-    return n;
-}
 
 /* Readers of a pipe that is empty at first. */
 struct readers {

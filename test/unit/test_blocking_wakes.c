@@ -2,10 +2,10 @@
  * What a thread does that comes back from the kernel while nobody looks, and what becomes of the timers of threads that have ended. */
 #include "test.h"
 
-#include <dirent.h>
 #include <unistd.h>
 
 #include "tasks.h"
+#include "threads.h"
 
 static int first[2], second[2]; /* pipes */
 static struct cadre_chan chan;
@@ -122,18 +122,6 @@ static int blocks(struct cadre_ctx *ctx, void *arg)
     atomic_fetch_add(&inside, 1);
     wait_for_byte(first[0]);
     return 0;
-}
-
-static int threads_now(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    int n = 0;
-
-    test_check(dir != NULL);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        n += entry->d_name[0] != '.';
-    closedir(dir);
-    return n;
 }
 
 static void a_start_delayed_by_a_plain_thread_comes_whichever_threads_have_ended(void **state)

@@ -2,28 +2,7 @@
  * Hedged requests: when the next job starts, and what else is as in a race. Times are only held against lower bounds. */
 #include "test.h"
 
-#include "gated.h"
-
-#define N 3
-
-struct scene {
-    struct cadre_job jobs[N];
-    struct gated gated[N];
-    atomic_int started, ended;
-};
-
-static void scene_make(struct scene *s, enum deed a, enum deed b, enum deed c)
-{
-    const enum deed deeds[N] = { a, b, c };
-
-    atomic_init(&s->started, 0);
-    atomic_init(&s->ended, 0);
-    gated_jobs(s->jobs, s->gated, N, deeds);
-    for (int i = 0; i < N; i++) {
-        s->gated[i].started = &s->started;
-        s->gated[i].ended = &s->ended;
-    }
-}
+#include "scene.h"
 
 static void test_only_the_first_job_runs_when_it_is_fast_enough(void **state)
 {

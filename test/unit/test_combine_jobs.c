@@ -2,29 +2,7 @@
  * all, settle, race, take, last and quorum: what each returns, whom it cancels, and that all are joined. */
 #include "test.h"
 
-#include "gated.h"
-
-#define N 3
-
-/* A scene of three jobs: who opens which gate is up to the test. */
-struct scene {
-    struct cadre_job jobs[N];
-    struct gated gated[N];
-    atomic_int started, ended;
-};
-
-static void scene_make(struct scene *s, enum deed a, enum deed b, enum deed c)
-{
-    const enum deed deeds[N] = { a, b, c };
-
-    atomic_init(&s->started, 0);
-    atomic_init(&s->ended, 0);
-    gated_jobs(s->jobs, s->gated, N, deeds);
-    for (int i = 0; i < N; i++) {
-        s->gated[i].started = &s->started;
-        s->gated[i].ended = &s->ended;
-    }
-}
+#include "scene.h"
 
 static void open_all(struct scene *s)
 {
