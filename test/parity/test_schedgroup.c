@@ -3,7 +3,6 @@
 #include "parity.h"
 #include "threads.h"
 
-
 #define HOUR CADRE_SEC(3600)
 
 /* ---- when ---- */
