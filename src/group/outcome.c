@@ -17,7 +17,7 @@ static void add(struct cadre_group *g, struct cadre_error *error, uint64_t recor
         cdr_copy_text(error->message, sizeof error->message, cdr_error_text(error->code, error->origin));
     if (at < g->max_errors && g->errors != NULL)
         g->errors[at] = *error;
-    cdr_store(&g->p_errors, g->p_errors + 1);
+    cdr_store_release(&g->p_errors, g->p_errors + 1);
     if (g->p_code != 0 && (g->p_state & CDR_INHERITED) == 0)
         return;
     cdr_and(&g->p_state, ~CDR_INHERITED); /* a parent's cancel only stands in until there is an error of the group's own */
@@ -35,11 +35,19 @@ void cdr_group_error_add_locked(struct cadre_group *g, int code, enum cadre_orig
     add(g, &error, message != NULL ? cdr_record_put(&error) : 0);
 }
 
+/* p_lock is held, and the error not added yet: whoever sees the error sees that nothing starts any more. */
+static void shut(struct cadre_group *g)
+{
+    if ((g->flags & (CADRE_CANCEL_ON_ERROR | CADRE_STOP_ON_ERROR)) != 0)
+        cdr_or(&g->p_word, (uint64_t)CDR_STOPPED);
+}
+
 static void stop(struct cadre_group *g, int code, enum cadre_origin origin, uint64_t record);
 
 void cdr_group_error_add(struct cadre_group *g, int code, enum cadre_origin origin, uint32_t index)
 {
     cdr_lock(cdr_group_lock_of(g));
+    shut(g);
     cdr_group_error_add_locked(g, code, origin, index, NULL);
     cdr_unlock(cdr_group_lock_of(g));
     stop(g, code, origin, 0);
@@ -67,12 +75,11 @@ int cdr_group_note_cancel(struct cadre_group *g)
     return code;
 }
 
-/* The first error of a group with a policy. The task that failed still counts. */
+/* The rest of what an error does to a group with a policy, once it is shut. The task that failed still counts. */
 static void stop(struct cadre_group *g, int code, enum cadre_origin origin, uint64_t record)
 {
     if ((g->flags & (CADRE_CANCEL_ON_ERROR | CADRE_STOP_ON_ERROR)) == 0)
         return;
-    cdr_or(&g->p_word, (uint64_t)CDR_STOPPED);
     if ((g->flags & CADRE_CANCEL_ON_ERROR) != 0)
         cdr_ctx_end(&g->p_ctx, code, origin, record);
     if (cdr_load(&g->p_backlog) != NULL || cdr_load(&g->p_starters) != NULL)
@@ -97,6 +104,7 @@ void cdr_group_ended_with(struct cadre_group *g, const struct cdr_frame *frame, 
     if (error.message[0] != 0 || error.task[0] != 0)
         record = cdr_record_put(&error);
     cdr_lock(cdr_group_lock_of(g));
+    shut(g);
     add(g, &error, record);
     cdr_unlock(cdr_group_lock_of(g));
     stop(g, code, error.origin, record);
@@ -127,6 +135,7 @@ void cadre_group_cancel(struct cadre_group *g, int code, const char *why)
         } else {
             cdr_copy_text(error.message, sizeof error.message, why);
             record = cdr_record_put(&error);
+            cdr_or(&g->p_word, (uint64_t)CDR_STOPPED);
             add(g, &error, record);
         }
     }
@@ -156,4 +165,4 @@ struct cadre_error cadre_group_error(struct cadre_group *g)
     return error;
 }
 
-size_t cadre_group_error_count(struct cadre_group *g) { return g != NULL ? cdr_load(&g->p_errors) : 0; }
+size_t cadre_group_error_count(struct cadre_group *g) { return g != NULL ? cdr_load_acquire(&g->p_errors) : 0; }
