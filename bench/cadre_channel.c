@@ -8,9 +8,10 @@
 
 #include "bench.h"
 
-#define ITEMS 1000000L
 #define SLOTS 64
 #define MOST 4
+
+static long items;
 
 struct end {
     struct cadre_chan *chan;
@@ -48,7 +49,7 @@ static void run(const void *arg)
     struct end from[MOST], to[MOST];
 
     for (int i = 0; i < width; i++) {
-        from[i] = (struct end){.chan = &chan, .first = ITEMS / width * i, .last = ITEMS / width * (i + 1)};
+        from[i] = (struct end){.chan = &chan, .first = items / width * i, .last = items / width * (i + 1)};
         to[i] = (struct end){.chan = &chan};
         cadre_go(&senders, sender, &from[i]);
         cadre_go(&receivers, receiver, &to[i]);
@@ -58,12 +59,13 @@ static void run(const void *arg)
     bench_require(cadre_wait(&receivers) == 0, "receivers");
     for (int i = 0; i < width; i++)
         sum += to[i].sum;
-    bench_require(sum == ITEMS * (ITEMS - 1) / 2, "the sum of the items");
+    bench_require(sum == items * (items - 1) / 2, "the sum of the items");
 }
 
 int main(int argc, char **argv)
 {
     int width = argc > 1 && strcmp(argv[1], "channel_4to4") == 0 ? MOST : 1;
 
-    return bench_serve(cadre_version(), "ns/item", ITEMS, run, &width);
+    items = bench_pick(1000000, 100000);
+    return bench_serve(cadre_version(), "ns/item", (double)items, run, &width);
 }

@@ -7,7 +7,8 @@
 #include "bench.h"
 
 struct empty {
-    int groups, tasks, limit;
+    long groups, tasks;
+    int limit;
 };
 
 static int empty(struct cadre_ctx *ctx, void *arg)
@@ -25,10 +26,10 @@ static int tick(struct cadre_ctx *ctx, void *arg)
 
 static inline void empty_groups(const struct empty *e, cadre_fn *fn)
 {
-    for (int i = 0; i < e->groups; i++) {
+    for (long i = 0; i < e->groups; i++) {
         struct cadre_group g = {.limit = e->limit};
 
-        for (int k = 0; k < e->tasks; k++)
+        for (long k = 0; k < e->tasks; k++)
             cadre_go(&g, fn, NULL);
         bench_require(cadre_wait(&g) == 0, "cadre_wait");
     }
@@ -41,7 +42,7 @@ static void empty_run(const void *arg)
 
 static inline int empty_serve(const struct empty *e)
 {
-    long tasks = (long)e->groups * e->tasks;
+    long tasks = e->groups * e->tasks;
 
     empty_groups(e, tick);
     bench_require(bench_ticks == tasks, "tasks that ran");

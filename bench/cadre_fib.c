@@ -4,10 +4,7 @@
  */
 #include <cadre.h>
 
-#include "bench.h"
-
-#define FIB_32 2178309
-#define SPAWNS_32 3524577 /* calls with n >= 2 */
+#include "fib.h"
 
 struct call {
     int n;
@@ -41,15 +38,17 @@ static int fib_task(struct cadre_ctx *ctx, void *arg)
 
 static void run(const void *arg)
 {
+    const struct fib_case *c = arg;
     struct cadre_group g = {0};
-    struct call root = {.n = 32};
+    struct call root = {.n = c->n};
 
-    (void)arg;
     cadre_go(&g, fib_task, &root);
-    bench_require(cadre_wait(&g) == 0 && root.result == FIB_32, "fib(32)");
+    bench_require(cadre_wait(&g) == 0 && root.result == c->result, "fib");
 }
 
 int main(void)
 {
-    return bench_serve(cadre_version(), "ns/spawn", SPAWNS_32, run, NULL);
+    const struct fib_case c = fib_case();
+
+    return bench_serve(cadre_version(), "ns/spawn", (double)c.spawns, run, &c);
 }

@@ -6,7 +6,7 @@
 
 #include "bench.h"
 
-#define ROUNDS 500000
+static long rounds;
 
 struct table {
     struct cadre_chan ping, pong;
@@ -16,7 +16,7 @@ static int serve(struct cadre_ctx *ctx, void *arg)
 {
     struct table *t = arg;
 
-    for (long i = 0; i < ROUNDS; i++) {
+    for (long i = 0; i < rounds; i++) {
         long back = 0;
         int rc = cadre_send(ctx, &t->ping, &i);
 
@@ -33,7 +33,7 @@ static int answer(struct cadre_ctx *ctx, void *arg)
 {
     struct table *t = arg;
 
-    for (long i = 0; i < ROUNDS; i++) {
+    for (long i = 0; i < rounds; i++) {
         long ball = 0;
         int rc = cadre_recv(ctx, &t->ping, &ball);
 
@@ -59,5 +59,6 @@ static void run(const void *arg)
 
 int main(void)
 {
-    return bench_serve(cadre_version(), "ns/round trip", ROUNDS, run, NULL);
+    rounds = bench_pick(500000, 50000);
+    return bench_serve(cadre_version(), "ns/round trip", (double)rounds, run, NULL);
 }

@@ -7,8 +7,8 @@
 #include "bench.h"
 
 #define CHILDREN 10
-#define LEAVES 1000000
-#define NODES 1111111
+
+static long leaves_of_all;
 
 struct node {
     long first, leaves, sum;
@@ -42,14 +42,15 @@ static int visit(struct cadre_ctx *ctx, void *arg)
 static void run(const void *arg)
 {
     struct cadre_group g = {0};
-    struct node root = {.leaves = LEAVES};
+    struct node root = {.leaves = leaves_of_all};
 
     (void)arg;
     cadre_go(&g, visit, &root);
-    bench_require(cadre_wait(&g) == 0 && root.sum == (long)LEAVES * (LEAVES - 1) / 2, "the sum of the leaves");
+    bench_require(cadre_wait(&g) == 0 && root.sum == leaves_of_all * (leaves_of_all - 1) / 2, "the sum of the leaves");
 }
 
 int main(void)
 {
-    return bench_serve(cadre_version(), "ns/task", NODES, run, NULL);
+    leaves_of_all = bench_pick(1000000, 100000);
+    return bench_serve(cadre_version(), "ns/task", (double)(leaves_of_all * CHILDREN / (CHILDREN - 1)), run, NULL);
 }

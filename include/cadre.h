@@ -27,8 +27,8 @@
  *               Output parameters come last and are not written on failure. No call changes errno. The first call that a thread
  *               makes may also give -ENOMEM.
  * Signals.      The library's own threads block all signals, and so do programs that a task starts on one of them, unless it
- *               says otherwise (POSIX_SPAWN_SETSIGMASK). No call may be made from a signal handler; to cancel on a signal, wait
- *               for it in a thread (sigwait) and call cadre_ctx_cancel there.
+ *               says otherwise (POSIX_SPAWN_SETSIGMASK; cadre_exec does). No call may be made from a signal handler; to cancel on a
+ *               signal, wait for it with cadre_wait_signal.
  * Contexts.     Every call that may block takes a context. A NULL context is the background: never cancelled, no deadline.
  *               When the context ends, a call that would have to block returns -ECANCELED (it was cancelled) or -ETIMEDOUT
  *               (its deadline passed); a call that need not block does its work all the same. cadre_sleep always looks.
@@ -48,6 +48,13 @@
 #include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
+#include <sys/select.h> /* sigset_t */
+#include <sys/types.h>
+
+struct pollfd;   /* <poll.h> */
+struct sockaddr; /* <sys/socket.h>, as is struct msghdr; socklen_t is unsigned int */
+struct msghdr;
 
 #ifdef __cplusplus
 extern "C" {
@@ -598,6 +605,103 @@ struct cadre_flights {
  * several. */
 int cadre_flight(struct cadre_ctx *ctx, struct cadre_flights *flights, const void *key, size_t key_size, cadre_fn *fn, void *arg,
                  size_t size, int *shared);
+
+/* --------------------------------------------------------------------- calls that block, descriptors, children, signals -- */
+
+/* A task may make any call that blocks its thread: others carry on meanwhile, on up to CADRE_MAX_THREADS threads (an environment
+ * variable; by default 256 more than there are workers). But such a call does not see its context end, and each holds a thread. The
+ * calls of this part do, and suspend only the task. */
+
+/* Run fn(ctx, arg) on a thread set aside for calls that block, and return what it returns. At most CADRE_BLOCK_THREADS (an environment
+ * variable, 64) run at once; others wait for their turn. When ctx ends the caller leaves at once with its error: a call
+ * that waits for its turn then never runs; one that has begun goes on, sees the context that it was given end, and is waited
+ * for by the caller's group, so arg must last until then. fn sees the values of the group's context. It may cadre_fail, cadre_defer and
+ * cadre_panic. On a plain thread, which has no group, fn is simply called. */
+int cadre_block(struct cadre_ctx *ctx, cadre_fn *fn, void *arg);
+
+/* As cadre_block, with a copy of the size bytes at arg, suitably aligned for any type. Once fn has returned 0 the copy is copied back; who
+ * left before that finds arg as it was. The safe way to use variables of the caller's. */
+int cadre_block_copy(struct cadre_ctx *ctx, cadre_fn *fn, void *arg, size_t size);
+
+/* Wait until fd can be read (POLLIN), written (POLLOUT) or what else poll(2) knows, and return the events that there are, which may be POLLERR
+ * and POLLHUP too. Several may wait on one descriptor. What cannot be waited for (a regular file) is always ready.
+ * -EBADF: fd is none, or was closed meanwhile: close it with cadre_close when somebody may be waiting. */
+int cadre_wait_fd(struct cadre_ctx *ctx, int fd, int events) CADRE_MUST_CHECK;
+
+/* As poll(2), for several descriptors: waits until one has an event, fills in all revents and returns how many are not 0; 0 at
+ * the deadline (an absolute time; 0: none). Negative descriptors are passed over. */
+int cadre_poll(struct cadre_ctx *ctx, struct pollfd *fds, size_t n, cadre_time deadline) CADRE_MUST_CHECK;
+
+/* Close fd as close(2) does. Who waits on it, in any call of this part, gets -EBADF. */
+int cadre_close(int fd);
+
+/* Read as read(2) does: up to size bytes, 0 at the end. Whether fd is in non-blocking mode makes no difference; a regular file
+ * blocks its thread while it is read from the disk, and so may a terminal that others read from too. */
+ssize_t cadre_read(struct cadre_ctx *ctx, int fd, void *buf, size_t size) CADRE_MUST_CHECK;
+
+/* Write all size bytes, and return size; after an error some may have been written. To a socket nobody reads from it is
+ * -EPIPE without a signal; to a pipe, SIGPIPE is for plain threads as usual, and blocked on the library's own. */
+ssize_t cadre_write(struct cadre_ctx *ctx, int fd, const void *buf, size_t size) CADRE_MUST_CHECK;
+
+/* Accept a connection as accept(2) does: its descriptor, which is close-on-exec and non-blocking. fd becomes non-blocking. */
+int cadre_accept(struct cadre_ctx *ctx, int fd, struct sockaddr *addr, unsigned int *size) CADRE_MUST_CHECK;
+
+/* Connect as connect(2) does. fd becomes non-blocking. After an error it is good for cadre_close only. */
+int cadre_connect(struct cadre_ctx *ctx, int fd, const struct sockaddr *addr, unsigned int size) CADRE_MUST_CHECK;
+
+/* One message of a socket, as recvmsg(2) and sendmsg(2). */
+ssize_t cadre_recvmsg(struct cadre_ctx *ctx, int fd, struct msghdr *message, int flags) CADRE_MUST_CHECK;
+ssize_t cadre_sendmsg(struct cadre_ctx *ctx, int fd, const struct msghdr *message, int flags) CADRE_MUST_CHECK;
+
+/* Wait for one of the signals in set and return its number. Each that arrives goes to one who waits for it. From the first
+ * wait on, the library handles these signals: they do nothing else any more (sigaction(2) gives one back), and one that comes while
+ * nobody waits is kept for the next who does. Signals that the program has blocked are received all the same. -EINVAL: none in set,
+ * or one that cannot be waited for (SIGKILL, SIGSTOP, SIGSEGV and the like). */
+int cadre_wait_signal(struct cadre_ctx *ctx, const sigset_t *set) CADRE_MUST_CHECK;
+
+#define CADRE_EXEC_STDIN 0x1u    /* the command has this program's standard input, rather than an empty one */
+#define CADRE_EXEC_KEEP_FDS 0x2u /* it has all descriptors that are not close-on-exec, rather than the first three */
+
+/* A program to run, and what goes in and out. Zeroed but for argv: no input; its output is where the program's own is; the end of
+ * what it writes to stderr becomes the error's message. */
+struct cadre_command {
+    char *const *argv;     /* NULL ends it; argv[0] is looked up in PATH when it has no slash */
+    char *const *env;      /* NULL ends it; NULL: the program's own */
+    const char *directory; /* to run it in; NULL: the program's own */
+    const void *input;     /* its stdin: input_size bytes */
+    size_t input_size;
+    int in, out, err;      /* descriptors to be its stdin, stdout and stderr; 0: none given */
+    char *out_text;        /* room for out_size bytes of what it writes to stdout: the first that fit, with a final 0 */
+    size_t out_size;
+    char *err_text;        /* the same of stderr */
+    size_t err_size;
+    /* Called, by the caller's task, for each line of stdout (stream 1) and stderr (2), length bytes without the newline and
+     * with a final 0; what is longer than 4,095 bytes comes in pieces. Not 0: stop the command, and return this. */
+    int (*line)(void *arg, int stream, const char *text, size_t length);
+    void *line_arg;
+    cadre_time grace;      /* between SIGTERM and SIGKILL; 0: two seconds; negative: SIGKILL at once */
+    unsigned flags;        /* CADRE_EXEC_STDIN … */
+    unsigned reserved;     /* 0 */
+};
+
+/* What became of it. */
+struct cadre_exit {
+    int status;            /* with which it exited; -1: it did not */
+    int signal;            /* that ended it, or 0 */
+    pid_t pid;             /* it had */
+    size_t out_length;     /* bytes that it wrote where they could be counted, kept or not */
+    size_t err_length;
+    cadre_time time;       /* from start to end */
+    struct rusage usage;   /* its own, and that of children it has waited for */
+    char message[CADRE_MESSAGE_SIZE]; /* the last lines of stderr, or what happened to it; "" after success */
+};
+
+/* Run a command, in a process group of its own, until it has exited and nobody holds its output open any more. Returns 0 when its
+ * exit status was 0, else the status; 128 + n when signal n ended it; a negative errno when it could not be started
+ * (-ENOENT: no such program or directory), with nothing written to *result. The task's error has the message. When ctx ends, the whole process
+ * group gets SIGTERM, after `grace` SIGKILL, and the call returns ctx's error once it is gone. result may be NULL. -ECHILD: somebody
+ * else has waited for the child, or SIGCHLD is ignored. */
+int cadre_exec(struct cadre_ctx *ctx, const struct cadre_command *command, struct cadre_exit *result);
 
 /* ------------------------------------------------------------------------------------------------------- runtime -- */
 

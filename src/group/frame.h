@@ -25,6 +25,9 @@ struct cdr_frame {
     char name[CADRE_NAME_SIZE];
 };
 
+/* The task's function has ended: run what it deferred. */
+void cdr_frame_finish(struct cdr_frame *frame);
+
 /* The running task's frame, NULL outside tasks. */
 static inline struct cdr_frame *cdr_frame_now(void)
 {

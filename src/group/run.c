@@ -8,7 +8,7 @@
 const char *const cdr_watching = &cdr_watch_linked; /* brings watch.c into programs that link the static library */
 #endif
 
-static void run_deferred(struct cdr_frame *frame)
+void cdr_frame_finish(struct cdr_frame *frame)
 {
     struct cdr_deferred *deferred;
 
@@ -35,7 +35,7 @@ static __attribute__((cold, noinline)) void *prepare(struct cdr_fiber *fiber, st
 
 static __attribute__((cold, noinline)) void conclude(const struct cdr_task *task, struct cdr_frame *frame, int code)
 {
-    run_deferred(frame);
+    cdr_frame_finish(frame);
     if ((task->family & CDR_COPY_MALLOC) != 0)
         free(task->arg);
     if (code != 0 || frame->panicked)

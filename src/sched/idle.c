@@ -8,6 +8,7 @@
  *
  * Lock order: idle_lock is taken last. */
 #include "sched/chaos.h"
+#include "sched/poller.h"
 #include "sched/worker.h"
 
 #define RETIRES_AFTER ((int64_t)2 * 1000 * 1000 * 1000)
@@ -15,10 +16,19 @@
 /* What a parked thread's wake word says. CALLED is a token too, given for a pinned fiber. */
 enum { ASLEEP, POKED, CALLED, GRANTED };
 
+/* Its wake word has changed. Who listens says so before the last look at the word. */
+static void rouse(struct cdr_worker *w)
+{
+    if (cdr_load_seq(&w->listening) != 0)
+        cdr_poller_ring();
+    else
+        cdr_futex_wake(&w->wake, 1);
+}
+
 static void grant(struct cdr_worker *w, uint32_t how)
 {
-    cdr_store_release(&w->wake, how); /* pairs with the acquire in has_token */
-    cdr_futex_wake(&w->wake, 1);
+    cdr_store_seq(&w->wake, how); /* pairs with the acquire in has_token */
+    rouse(w);
 }
 
 static bool has_token(struct cdr_worker *w) { return cdr_load_acquire(&w->wake) >= CALLED; }
@@ -168,9 +178,24 @@ static void sleep_until(struct cdr_worker *w, int64_t until)
     cdr_cas(&w->wake, &poked, (uint32_t)ASLEEP);
 }
 
-/* Keep the time while parked. Returns when a timer is due or a token was granted. */
+/* The same in the poller. True when there were events. */
+static bool listen_until(struct cdr_worker *w, int64_t until)
+{
+    uint32_t poked = POKED;
+    bool events = false;
+
+    cdr_store_seq(&w->listening, 1u);
+    if (cdr_load_seq(&w->wake) == ASLEEP)
+        events = cdr_poller_sleep(until);
+    cdr_store(&w->listening, 0u);
+    cdr_cas(&w->wake, &poked, (uint32_t)ASLEEP);
+    return events;
+}
+
+/* Keep the time while parked, and listen for descriptors. Returns when a timer is due, something was made ready or a token was granted. */
 static void keep_time(struct cdr_worker *w)
 {
+    bool events = false;
     int64_t until;
 
     do {
@@ -178,8 +203,11 @@ static void keep_time(struct cdr_worker *w)
         cdr_store_seq(&w->sleep_until, INT64_MAX);
         until = cdr_earliest_timer();
         cdr_store_seq(&w->sleep_until, until);
-        sleep_until(w, until);
-    } while (!has_token(w) && cdr_earliest_timer() > cdr_now());
+        if (cdr_load_seq(&cdr_poller.open) != 0)
+            events = listen_until(w, until);
+        else
+            sleep_until(w, until);
+    } while (!has_token(w) && !events && cdr_earliest_timer() > cdr_now());
 }
 
 static bool is_surplus(void)
@@ -213,8 +241,10 @@ static bool park(struct cdr_worker *w)
         keep_time(w);
         cdr_cas_seq(&cdr_rt.timekeeper, &self, (struct cdr_worker *)NULL);
         mine = !has_token(w) && unpark_self(w);
-        if (!mine && !has_token(w)) /* all are computing: the monitor fires what is due */
+        if (!mine && !has_token(w)) { /* all are computing: they find what is ready, the monitor fires what is due */
+            cdr_share_slot(w);
             cdr_monitor_wake();
+        }
     }
     while (!mine && !has_token(w)) {
         bool surplus = is_surplus();
@@ -314,19 +344,41 @@ void cdr_thread_woke(struct cdr_worker *w)
         cdr_take_back(w);
 }
 
+/* Wake the timekeeper to look again, if it sleeps. */
+static void poke(struct cdr_worker *keeper)
+{
+    uint32_t asleep = ASLEEP;
+
+    if (cdr_cas_seq(&keeper->wake, &asleep, (uint32_t)POKED))
+        rouse(keeper);
+}
+
+void cdr_keeper_poke(void)
+{
+    struct cdr_worker *keeper = cdr_load_seq(&cdr_rt.timekeeper);
+
+    if (keeper != NULL)
+        poke(keeper);
+}
+
+void cdr_keeper_need(struct cdr_worker *w)
+{
+    if (cdr_load_seq(&cdr_rt.timekeeper) != NULL)
+        return;
+    if (!w->pool)
+        cdr_wake_one(); /* it will find nothing to do and keep the time */
+    else if (cdr_load_seq(&cdr_rt.dormant) != 0)
+        cdr_monitor_wake(); /* the thread is back from the kernel, unnoticed yet */
+}
+
 void cdr_timer_changed(struct cdr_worker *w, int64_t when)
 {
     struct cdr_worker *keeper = cdr_load_seq(&cdr_rt.timekeeper);
-    uint32_t asleep = ASLEEP;
 
-    if (keeper != NULL && keeper != w) {
-        if (when < cdr_load_seq(&keeper->sleep_until) && cdr_cas(&keeper->wake, &asleep, (uint32_t)POKED))
-            cdr_futex_wake(&keeper->wake, 1);
-    } else if (keeper == NULL && !w->pool) {
-        cdr_wake_one(); /* it will find nothing to do and keep the time */
-    } else if (keeper == NULL && cdr_load_seq(&cdr_rt.dormant) != 0) {
-        cdr_monitor_wake(); /* the thread is back from the kernel, unnoticed yet */
-    }
+    if (keeper == NULL)
+        cdr_keeper_need(w);
+    else if (keeper != w && when < cdr_load_seq(&keeper->sleep_until))
+        poke(keeper);
 }
 
 struct cdr_timer_shard *cdr_timer_shard(struct cdr_worker *w)

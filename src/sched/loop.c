@@ -6,6 +6,7 @@
  * next stack. After a switch returns the fiber may be on another thread: everything is read again through fiber->worker. */
 #include "base/check.h"
 #include "sched/chaos.h"
+#include "sched/poller.h"
 #include "sched/worker.h"
 
 #define SLOT_STREAK 64 /* so often in a row the slot may go before the queues */
@@ -108,6 +109,8 @@ static bool take_fairly(struct cdr_worker *w, struct cdr_found *found)
 
     if (cdr_load(&w->timers.next) != INT64_MAX)
         cdr_timers_fire(&w->timers, cdr_now());
+    if (cdr_poller_is_used())
+        cdr_poller_look();
     if (w->picks / FAIR_EVERY % 2 != 0)
         return cdr_search(w, found, 0);
     if (cdr_take_injected(w, found))
@@ -134,6 +137,14 @@ static void queue_ready(struct cdr_worker *w, struct cdr_fiber *fiber)
     cdr_fiber_queue_put(&w->ready, fiber);
     cdr_unlock(&w->ready_lock);
     cdr_wake_one();
+}
+
+void cdr_share_slot(struct cdr_worker *w)
+{
+    struct cdr_fiber *fiber = take_slot(w);
+
+    if (fiber != NULL)
+        queue_ready(w, fiber);
 }
 
 static struct cdr_fiber *take_pinned(struct cdr_worker *w)
@@ -188,12 +199,11 @@ static void pool_step(struct cdr_worker *w, struct cdr_fiber *fiber)
     if (cdr_unlikely(cdr_load(&w->lent) != 0))
         cdr_take_back(w);
     if (cdr_unlikely(cdr_load(&cdr_rt.tokens) < 0) && cdr_load(&w->pinned.count) == 0) {
-        if ((found.fiber = take_slot(w)) != NULL)
-            queue_ready(w, found.fiber);
+        cdr_share_slot(w);
         if (!cdr_surrender(w))
             cdr_switch(fiber, &w->native, release, fiber, true); /* the thread ends */
     }
-    if (!pick(w, &found) && !search(w, &found)) {
+    if (!pick(w, &found) && !(cdr_poller_is_used() && cdr_poller_look() && pick(w, &found)) && !search(w, &found)) {
         if (!cdr_idle(w))
             cdr_switch(fiber, &w->native, release, fiber, true);
         return;

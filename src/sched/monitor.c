@@ -10,6 +10,7 @@
  * Without membarrier every push takes the slow path, which fences. test/model/parking.pml has this. */
 #include "base/check.h"
 #include "sched/chaos.h"
+#include "sched/poller.h"
 #include "sched/worker.h"
 
 #define SHORTEST ((int64_t)100 * 1000)
@@ -100,6 +101,9 @@ static bool look_at_thread(struct cdr_worker *w, int64_t now)
     return cdr_load(&w->lent) != 0 && w->stuck_since == now && w->stuck_signs == 0 && cdr_take_back(w);
 }
 
+/* Calls wait for descriptors and nobody keeps the time: a parked thread, if there is one and a token for it, can do that. */
+static bool nobody_listens(void) { return cdr_load(&cdr_rt.idle_count) != 0 && cdr_load(&cdr_rt.tokens) > 0; }
+
 /* One look at everything. */
 static enum sight look(void)
 {
@@ -107,6 +111,8 @@ static enum sight look(void)
     int64_t now = cdr_now();
     bool work = cdr_load(&cdr_rt.injected_any) != 0, acted = false;
 
+    if (cdr_poller_is_used() && cdr_load(&cdr_rt.timekeeper) == NULL)
+        work |= cdr_poller_look() || nobody_listens();
     for (uint32_t i = 0; i < count; i++) {
         if (worker_at(i) == NULL)
             continue;
@@ -136,7 +142,7 @@ static bool all_quiet(void)
     cdr_unlock(&cdr_rt.idle_lock);
     if (!parked || cdr_load(&cdr_rt.injected_any) != 0)
         return false;
-    if (cdr_load(&cdr_rt.timekeeper) == NULL && cdr_earliest_timer() != INT64_MAX) {
+    if (cdr_load_seq(&cdr_rt.timekeeper) == NULL && (cdr_load_seq(&cdr_poller.waits) != 0 || cdr_earliest_timer() != INT64_MAX)) {
         cdr_wake_one(); /* it finds nothing to do and keeps the time; if there is nobody, that is left to us */
         return false;
     }

@@ -179,8 +179,7 @@ static void pool_thread(void *arg)
     retire(w);
 }
 
-/* A number from 1 to most in the environment; 0 when there is none. */
-static int number_from(const char *variable, int most)
+int cdr_environment_number(const char *variable, int most)
 {
     const char *text = getenv(variable);
     char *end = NULL;
@@ -193,14 +192,14 @@ static int number_from(const char *variable, int most)
 
 static int worker_target(void)
 {
-    int n = number_from("CADRE_WORKERS", 1024);
+    int n = cdr_environment_number("CADRE_WORKERS", 1024);
 
     return n != 0 ? n : cdr_cpu_count();
 }
 
 static int most_threads(int target)
 {
-    int n = number_from("CADRE_MAX_THREADS", 2048);
+    int n = cdr_environment_number("CADRE_MAX_THREADS", 2048);
 
     return n == 0 ? target + MORE_THREADS : n > target ? n : target;
 }

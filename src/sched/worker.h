@@ -30,6 +30,7 @@ struct cdr_worker {
     int *errno_at;              /* where its thread's errno is: valid on any stack, unlike what compilers keep */
     uint32_t picks;             /* scheduling decisions taken; the monitor looks whether it moves */
     uint32_t streak;            /* how many of them in a row came from the slot */
+    uint32_t eager, eager_picks; /* calls in a row that did not have to wait for a descriptor, and since which decision */
     uint64_t random;
     bool pool;
     bool retired;               /* its thread has ended; the struct waits for another one */
@@ -52,7 +53,8 @@ struct cdr_worker {
     struct cdr_fiber_queue pinned; /* those that only this worker may resume */
     struct cdr_timer_shard timers;
     uint32_t token;                /* CDR_TOKEN_…; of adopted threads only */
-    uint32_t wake;                 /* what a parked pool thread sleeps on: 0 asleep, 1 has a token, 2 look at the timers again */
+    uint32_t wake;                 /* what a parked pool thread sleeps on; see idle.c */
+    uint32_t listening;            /* it keeps time and sleeps in the poller, where only the bell wakes it */
     uint32_t finishes;             /* what the thread sleeps on in a wait of its own: grows when one is finished, maybe after it is gone */
     bool idle;                     /* in rt.idle; under rt.idle_lock */
     struct cdr_worker *idle_next;
@@ -183,11 +185,19 @@ void cdr_thread_woke(struct cdr_worker *w);
 /* A timer became the earliest of its shard. */
 void cdr_timer_changed(struct cdr_worker *w, int64_t when);
 
+/* The timekeeper, the parked thread that waits for the first timer and for descriptors: have it look again; and see that there is one,
+ * or soon will be. */
+void cdr_keeper_poke(void);
+void cdr_keeper_need(struct cdr_worker *w);
+
 /* When the first of all timers is due, INT64_MAX when there is none. */
 int64_t cdr_earliest_timer(void);
 
 /* The shard for a timer that the calling thread starts. */
 struct cdr_timer_shard *cdr_timer_shard(struct cdr_worker *w);
+
+/* What is in the worker's slot goes where others see it. */
+void cdr_share_slot(struct cdr_worker *w);
 
 /* The worker's own dice: Marsaglia, Xorshift RNGs, 2003. */
 static inline uint64_t cdr_random(struct cdr_worker *w)
@@ -197,6 +207,9 @@ static inline uint64_t cdr_random(struct cdr_worker *w)
     w->random ^= w->random << 17;
     return w->random;
 }
+
+/* A number from 1 to most in the environment; 0 when there is none. */
+int cdr_environment_number(const char *variable, int most);
 
 /* One more thread for the pool, which takes a token. False when there are as many as may be, or none could be started. */
 bool cdr_pool_grow(void);

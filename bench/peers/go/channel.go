@@ -6,10 +6,9 @@ package main
 
 import "golang.org/x/sync/errgroup"
 
-const (
-	items = 1000000
-	slots = 64
-)
+const slots = 64
+
+var items = pick(1000000, 100000)
 
 func sender(c chan<- int, first, last int) func() error {
 	return func() error {
@@ -50,6 +49,6 @@ func channel(width int) {
 }
 
 func init() {
-	questions["channel_1to1"] = question{"ns/item", items, func() { channel(1) }}
-	questions["channel_4to4"] = question{"ns/item", items, func() { channel(4) }}
+	questions["channel_1to1"] = timed("ns/item", items, func() { channel(1) })
+	questions["channel_4to4"] = timed("ns/item", items, func() { channel(4) })
 }

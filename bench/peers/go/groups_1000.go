@@ -4,5 +4,5 @@
 package main
 
 func init() {
-	empty{groups: 1000, tasks: 1000}.ask("groups_1000")
+	empty{groups: pick(1000, 100), tasks: 1000}.ask("groups_1000")
 }

@@ -4,5 +4,5 @@
 package main
 
 func init() {
-	empty{groups: 1, tasks: 1000000, limit: 8}.ask("limit8")
+	empty{groups: 1, tasks: pick(1000000, 100000), limit: 8}.ask("limit8")
 }

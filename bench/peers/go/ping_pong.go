@@ -5,7 +5,7 @@ package main
 
 import "golang.org/x/sync/errgroup"
 
-const rounds = 500000
+var rounds = pick(500000, 50000)
 
 func pingPong() {
 	var g errgroup.Group
@@ -27,5 +27,5 @@ func pingPong() {
 }
 
 func init() {
-	questions["ping_pong"] = question{"ns/round trip", rounds, pingPong}
+	questions["ping_pong"] = timed("ns/round trip", rounds, pingPong)
 }

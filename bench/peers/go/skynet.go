@@ -5,11 +5,9 @@ package main
 
 import "golang.org/x/sync/errgroup"
 
-const (
-	children = 10
-	leaves   = 1000000
-	nodes    = 1111111
-)
+const children = 10
+
+var leaves = pick(1000000, 100000)
 
 func visit(first, leaves int) int {
 	if leaves == 1 {
@@ -34,7 +32,7 @@ func visit(first, leaves int) int {
 }
 
 func init() {
-	questions["skynet"] = question{"ns/task", nodes, func() {
+	questions["skynet"] = timed("ns/task", leaves*children/(children-1), func() {
 		require(visit(0, leaves) == leaves*(leaves-1)/2, "the sum of the leaves")
-	}}
+	})
 }

@@ -4,5 +4,5 @@
 package main
 
 func init() {
-	empty{groups: 100000, tasks: 10}.ask("small_groups")
+	empty{groups: pick(100000, 10000), tasks: 10}.ask("small_groups")
 }

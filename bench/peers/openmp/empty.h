@@ -5,7 +5,7 @@
 #include "openmp.h"
 
 struct empty {
-    int groups, tasks;
+    long groups, tasks;
 };
 
 static void empty(void)
@@ -16,10 +16,10 @@ static void empty_groups(const struct empty *e, void (*volatile fn)(void))
 {
 #pragma omp parallel
 #pragma omp single
-    for (int i = 0; i < e->groups; i++) {
+    for (long i = 0; i < e->groups; i++) {
         void (*task)(void) = fn;
 
-        for (int k = 0; k < e->tasks; k++) {
+        for (long k = 0; k < e->tasks; k++) {
 #pragma omp task firstprivate(task)
             task();
         }
@@ -34,7 +34,7 @@ static void empty_run(const void *arg)
 
 static int empty_serve(const struct empty *e)
 {
-    long tasks = (long)e->groups * e->tasks;
+    long tasks = e->groups * e->tasks;
 
     empty_groups(e, bench_tick);
     bench_require(bench_ticks == tasks, "tasks that ran");

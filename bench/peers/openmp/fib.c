@@ -3,9 +3,7 @@
  * fib: the 32nd Fibonacci number with a group and a spawn at every call, per spawn.
  */
 #include "openmp.h"
-
-#define FIB_32 2178309
-#define SPAWNS_32 3524577 /* calls with n >= 2 */
+#include "../../fib.h"
 
 static long fib(int n)
 {
@@ -22,16 +20,18 @@ static long fib(int n)
 
 static void run(const void *arg)
 {
+    const struct fib_case *c = arg;
     long result = 0;
 
-    (void)arg;
 #pragma omp parallel
 #pragma omp single
-    result = fib(32);
-    bench_require(result == FIB_32, "fib(32)");
+    result = fib(c->n);
+    bench_require(result == c->result, "fib");
 }
 
 int main(void)
 {
-    return bench_serve(OPENMP_VERSION, "ns/spawn", SPAWNS_32, run, NULL);
+    const struct fib_case c = fib_case();
+
+    return bench_serve(OPENMP_VERSION, "ns/spawn", (double)c.spawns, run, &c);
 }

@@ -5,8 +5,8 @@
 #include "openmp.h"
 
 #define CHILDREN 10
-#define LEAVES 1000000
-#define NODES 1111111
+
+static long leaves_of_all;
 
 static long visit(long first, long leaves)
 {
@@ -32,11 +32,12 @@ static void run(const void *arg)
     (void)arg;
 #pragma omp parallel
 #pragma omp single
-    sum = visit(0, LEAVES);
-    bench_require(sum == (long)LEAVES * (LEAVES - 1) / 2, "the sum of the leaves");
+    sum = visit(0, leaves_of_all);
+    bench_require(sum == leaves_of_all * (leaves_of_all - 1) / 2, "the sum of the leaves");
 }
 
 int main(void)
 {
-    return bench_serve(OPENMP_VERSION, "ns/task", NODES, run, NULL);
+    leaves_of_all = bench_pick(1000000, 100000);
+    return bench_serve(OPENMP_VERSION, "ns/task", (double)(leaves_of_all * CHILDREN / (CHILDREN - 1)), run, NULL);
 }

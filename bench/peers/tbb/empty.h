@@ -5,15 +5,15 @@
 #include "tbb.h"
 
 struct empty {
-    int groups, tasks;
+    long groups, tasks;
 };
 
 template <typename Task> static void empty_groups(const struct empty *e, Task task)
 {
-    for (int i = 0; i < e->groups; i++) {
+    for (long i = 0; i < e->groups; i++) {
         tbb::task_group g;
 
-        for (int k = 0; k < e->tasks; k++)
+        for (long k = 0; k < e->tasks; k++)
             g.run(task);
         g.wait();
     }
@@ -26,7 +26,7 @@ static void empty_run(const void *arg)
 
 static int empty_serve(const struct empty *e)
 {
-    long tasks = static_cast<long>(e->groups) * e->tasks;
+    long tasks = e->groups * e->tasks;
 
     empty_groups(e, bench_tick);
     bench_require(bench_ticks == tasks, "tasks that ran");

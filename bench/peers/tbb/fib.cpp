@@ -3,9 +3,7 @@
  * fib: the 32nd Fibonacci number with a group and a spawn at every call, per spawn.
  */
 #include "tbb.h"
-
-#define FIB_32 2178309
-#define SPAWNS_32 3524577 /* calls with n >= 2 */
+#include "../../fib.h"
 
 static long fib(int n)
 {
@@ -21,12 +19,16 @@ static long fib(int n)
     return first + second;
 }
 
-static void run(const void *)
+static void run(const void *arg)
 {
-    bench_require(fib(32) == FIB_32, "fib(32)");
+    const struct fib_case *c = static_cast<const struct fib_case *>(arg);
+
+    bench_require(fib(c->n) == c->result, "fib");
 }
 
 int main()
 {
-    return tbb_serve("ns/spawn", SPAWNS_32, run, NULL);
+    const struct fib_case c = fib_case();
+
+    return tbb_serve("ns/spawn", static_cast<double>(c.spawns), run, &c);
 }

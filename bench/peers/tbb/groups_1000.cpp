@@ -6,7 +6,7 @@
 
 int main(void)
 {
-    static const struct empty e = {1000, 1000};
+    const struct empty e = {bench_pick(1000, 100), 1000};
 
     return empty_serve(&e);
 }

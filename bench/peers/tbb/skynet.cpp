@@ -5,8 +5,8 @@
 #include "tbb.h"
 
 #define CHILDREN 10
-#define LEAVES 1000000L
-#define NODES 1111111
+
+static long leaves_of_all;
 
 static long visit(long first, long leaves)
 {
@@ -27,10 +27,11 @@ static long visit(long first, long leaves)
 
 static void run(const void *)
 {
-    bench_require(visit(0, LEAVES) == LEAVES * (LEAVES - 1) / 2, "the sum of the leaves");
+    bench_require(visit(0, leaves_of_all) == leaves_of_all * (leaves_of_all - 1) / 2, "the sum of the leaves");
 }
 
 int main()
 {
-    return tbb_serve("ns/task", NODES, run, NULL);
+    leaves_of_all = bench_pick(1000000, 100000);
+    return tbb_serve("ns/task", (double)(leaves_of_all * CHILDREN / (CHILDREN - 1)), run, NULL);
 }

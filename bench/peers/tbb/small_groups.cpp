@@ -6,7 +6,7 @@
 
 int main(void)
 {
-    static const struct empty e = {100000, 10};
+    const struct empty e = {bench_pick(100000, 10000), 10};
 
     return empty_serve(&e);
 }

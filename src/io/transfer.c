@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT
+ * Reading, writing and connecting: try, and when that would block, wait and try again. */
+#include "io/descriptor.h"
+
+enum { EAGER = 64 }; /* calls in a row that need not wait; then others have a turn */
+
+static void have_manners(void)
+{
+    struct cdr_worker *w = cdr_self_or_null();
+    uint32_t picks = w != NULL ? cdr_load(&w->picks) : 0;
+
+    if (w == NULL || w->fiber->native)
+        return;
+    if (w->eager_picks != picks) {
+        w->eager_picks = picks;
+        w->eager = 0;
+    }
+    if (++w->eager >= EAGER)
+        cadre_yield();
+}
+
+/* One call, with its arguments. */
+struct transfer {
+    ssize_t (*now)(struct transfer *t);  /* -EAGAIN: it would block */
+    ssize_t (*file)(struct transfer *t); /* for what cannot be waited for, and may block */
+    int fd, flags;
+    void *buf;
+    const void *from;
+    size_t size;
+    struct sockaddr *addr;
+    socklen_t *addr_size;
+    struct msghdr *message;
+    const struct msghdr *send;
+};
+
+static ssize_t read_now(struct transfer *t) { return cdr_read_now(t->fd, t->buf, t->size); }
+static ssize_t read_file(struct transfer *t) { return cdr_read_file(t->fd, t->buf, t->size); }
+static ssize_t write_now(struct transfer *t) { return cdr_write_now(t->fd, t->from, t->size); }
+static ssize_t write_file(struct transfer *t) { return cdr_write_file(t->fd, t->from, t->size); }
+static ssize_t accept_now(struct transfer *t) { return cdr_accept_now(t->fd, t->addr, t->addr_size); }
+static ssize_t recvmsg_now(struct transfer *t) { return cdr_recvmsg_now(t->fd, t->message, t->flags); }
+static ssize_t sendmsg_now(struct transfer *t) { return cdr_sendmsg_now(t->fd, t->send, t->flags); }
+
+static ssize_t transfer(struct cadre_ctx *ctx, struct transfer *t, uint32_t events)
+{
+    ssize_t got;
+
+    have_manners();
+    while ((got = t->now(t)) == -EAGAIN) {
+        int ready = cdr_wait_fd(ctx, t->fd, events);
+
+        if (ready < 0)
+            return ready;
+        if (ready == CDR_ALWAYS_READY)
+            return t->file(t);
+    }
+    return got;
+}
+
+ssize_t cadre_read(struct cadre_ctx *ctx, int fd, void *buf, size_t size)
+{
+    struct transfer t = { .now = read_now, .file = read_file, .fd = fd, .buf = buf, .size = size };
+
+    return buf == NULL && size != 0 ? -EINVAL : transfer(ctx, &t, POLLIN);
+}
+
+ssize_t cadre_write(struct cadre_ctx *ctx, int fd, const void *buf, size_t size)
+{
+    struct transfer t = { .now = write_now, .file = write_file, .fd = fd, .from = buf, .size = size };
+
+    if ((buf == NULL && size != 0) || (ssize_t)size < 0)
+        return -EINVAL;
+    do {
+        ssize_t put = transfer(ctx, &t, POLLOUT);
+
+        if (put < 0)
+            return put;
+        t.from = (const char *)t.from + put;
+        t.size -= (size_t)put;
+    } while (t.size > 0);
+    return (ssize_t)size;
+}
+
+int cadre_accept(struct cadre_ctx *ctx, int fd, struct sockaddr *addr, unsigned int *size)
+{
+    struct transfer t = { .now = accept_now, .file = accept_now, .fd = fd, .addr = addr, .addr_size = size };
+    int got;
+
+    if ((addr == NULL) != (size == NULL))
+        return -EINVAL;
+    do
+        got = (int)transfer(ctx, &t, POLLIN);
+    while (got == -ECONNABORTED); /* it was gone before we came */
+    return got;
+}
+
+int cadre_connect(struct cadre_ctx *ctx, int fd, const struct sockaddr *addr, unsigned int size)
+{
+    cadre_time pause = CADRE_US(100);
+    int result;
+
+    if (addr == NULL)
+        return -EINVAL;
+    /* A local socket whose listener has no room says EAGAIN, and nothing tells when it has. */
+    while ((result = cdr_connect_now(fd, addr, size)) == -EAGAIN) {
+        result = cadre_sleep(ctx, pause);
+        if (result != 0)
+            return result;
+        pause = pause < CADRE_MS(10) ? pause * 2 : pause;
+    }
+    if (result != -EINPROGRESS && result != -EALREADY)
+        return result;
+    result = cdr_wait_fd(ctx, fd, POLLOUT);
+    return result < 0 ? result : cdr_connect_result(fd);
+}
+
+ssize_t cadre_recvmsg(struct cadre_ctx *ctx, int fd, struct msghdr *message, int flags)
+{
+    struct transfer t = { .now = recvmsg_now, .file = recvmsg_now, .fd = fd, .flags = flags, .message = message };
+
+    return message == NULL ? -EINVAL : transfer(ctx, &t, POLLIN);
+}
+
+ssize_t cadre_sendmsg(struct cadre_ctx *ctx, int fd, const struct msghdr *message, int flags)
+{
+    struct transfer t = { .now = sendmsg_now, .file = sendmsg_now, .fd = fd, .flags = flags, .send = message };
+
+    return message == NULL ? -EINVAL : transfer(ctx, &t, POLLOUT);
+}
