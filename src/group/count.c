@@ -80,16 +80,8 @@ void cdr_group_end_shared(struct cadre_group *g, struct cdr_fiber *fiber, bool s
 
 void cdr_group_end(struct cadre_group *g, struct cdr_fiber *fiber, bool slot)
 {
-    if (cdr_likely(!slot && cdr_group_is_local(g, fiber) && (cdr_load(&g->p_word) & CDR_NOT_LOCAL) == 0)) {
-        uint32_t ended = g->p_ended;
-
-        cdr_store_release(&g->p_ended, ended + 1);
-        cdr_compiler_barrier(); /* pairs with the membarrier of whoever set a flag */
-        if (cdr_likely((cdr_load(&g->p_word) & CDR_NOT_LOCAL) == 0))
-            return;
-        cdr_store_release(&g->p_ended, ended); /* somebody looks on: take it back, and end where everybody can see it */
-    }
-    cdr_group_end_shared(g, fiber, slot);
+    if (cdr_unlikely(slot || !cdr_group_is_local(g, fiber) || !cdr_group_end_plainly(g)))
+        cdr_group_end_shared(g, fiber, slot);
 }
 
 void cdr_group_check(struct cadre_group *g)

@@ -12,17 +12,18 @@ struct cdr_deferred {
     void *arg;
 };
 
+/* Filled for each task: in an order in which that takes few stores. */
 struct cdr_frame {
-    struct cdr_frame *below;
     struct cadre_group *group;
     uint32_t index, family;
-    struct cdr_landing landing;
     struct cdr_deferred *deferred;
+    uint64_t record;
     int failed_code;   /* the code that `record` explains */
     bool panicked;
     bool over;         /* the task's function has ended: only its deferred calls run */
-    uint64_t record;
     char name[CADRE_NAME_SIZE];
+    struct cdr_frame *below;
+    struct cdr_landing landing;
 };
 
 /* The task's function has ended: run what it deferred. */

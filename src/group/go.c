@@ -181,38 +181,65 @@ bool cdr_go_valid(const struct cadre_group *g, cadre_fn *fn)
     return g != NULL && fn != NULL && g->limit >= 0 && g->limit <= CDR_SLOTS_MAX && g->queue >= CADRE_UNBOUNDED;
 }
 
-/* A group like most: on the caller's stack, with nothing set that start() would have to look at. */
+/* The options that fit into two words. */
+static inline bool has_options(const struct cadre_group *g)
+{
+    uint64_t options[2];
+
+    _Static_assert(offsetof(struct cadre_group, reserved) == offsetof(struct cadre_group, limit) + 12, "four in a row");
+    memcpy(options, &g->limit, sizeof options);
+    return (options[0] | options[1]) != 0;
+}
+
+/* A group like most: on the caller's stack, with nothing set that start() would have to look at. Where there is no membarrier no such
+ * group is counted plainly, but there every push is a slow one. */
 static inline bool is_plain(const struct cadre_group *g, const struct cdr_worker *w)
 {
-    return w != NULL && (w->fiber->frame != NULL || cdr_load(&g->p_family) != 0) && cdr_group_is_local(g, w->fiber) && (g->limit | g->queue | (int)cdr_load(&g->p_limit) | (int)g->flags) == 0
-           && g->parent == NULL && g->stack_size == 0 && (uint32_t)cdr_load(&g->p_word) == 0 && cdr_load(&g->p_ctx.p_state) == 0;
+    return (w->fiber->frame != NULL || cdr_load(&g->p_family) != 0) && cdr_group_is_near(g, w->fiber) && !has_options(g)
+           && g->parent == NULL && g->stack_size == 0 && (uint32_t)cdr_load(&g->p_word) == 0
+           && (cdr_load(&g->p_limit) | cdr_load(&g->p_ctx.p_state)) == 0;
+}
+
+/* The common case of a group with a limit and nothing else: there is a slot. -EAGAIN: it is another case. */
+static inline int go_into_slot(struct cadre_group *g, struct cdr_task *task)
+{
+    struct cdr_worker *w = cdr_self_or_null();
+    uint32_t known = cdr_load(&g->p_family);
+
+    if (w == NULL || (known == 0 && w->fiber->native) || g->limit <= 0 || g->flags != 0 || g->parent != NULL || g->stack_size != 0
+        || cdr_load(&g->p_ctx.p_state) != 0 || !cdr_group_take_slot(g, task))
+        return -EAGAIN;
+    task->family = known | CDR_TASK_SLOT;
+    return push(g, w, task, false);
 }
 
 /* cadre_go for everything else, out of its way. */
 static __attribute__((noinline)) int go_slow(struct cadre_group *g, cadre_fn *fn, void *arg)
 {
     struct cdr_task task = { .fn = fn, .arg = arg, .group = g };
+    int result;
 
-    return cdr_go_valid(g, fn) ? start(g, &task, false) : -EINVAL;
-}
-
-static __attribute__((cold, noinline)) int go_failed(struct cadre_group *g, struct cdr_fiber *fiber, struct cdr_task task)
-{
-    return push_failed(g, fiber, &task, false);
+    if (!cdr_go_valid(g, fn))
+        return -EINVAL;
+    result = go_into_slot(g, &task);
+    return result != -EAGAIN ? result : start(g, &task, false);
 }
 
 int cadre_go(struct cadre_group *g, cadre_fn *fn, void *arg)
 {
     struct cdr_worker *w = cdr_self_or_null();
-    struct cdr_task task = { .fn = fn, .arg = arg, .group = g };
+    struct cdr_task *task;
 
-    if (cdr_unlikely(fn == NULL || g == NULL || !is_plain(g, w)))
+    if (cdr_unlikely(fn == NULL || g == NULL || w == NULL || !is_plain(g, w) || (task = cdr_deque_room(&w->deque)) == NULL || cdr_chaos(2)))
         return go_slow(g, fn, arg);
-    task.index = g->p_begun + cdr_load(&g->p_foreign);
-    task.family = cdr_likely(w->fiber->frame != NULL) ? w->fiber->frame->family : cdr_load(&g->p_family);
-    cdr_store(&g->p_family, task.family);
+    task->fn = fn;
+    task->arg = arg;
+    task->group = g;
+    task->index = g->p_begun + cdr_load(&g->p_foreign);
+    task->family = cdr_likely(w->fiber->frame != NULL) ? w->fiber->frame->family : cdr_load(&g->p_family);
+    cdr_store(&g->p_family, task->family);
     cdr_store(&g->p_begun, g->p_begun + 1);
-    return cdr_likely(cdr_push(w, task) == 0) ? 0 : go_failed(g, w->fiber, task);
+    return cdr_likely(cdr_deque_push_in_room(&w->deque) == 0) ? 0 : cdr_push_slow(w, CDR_PUSH_REQUESTED);
 }
 
 int cadre_try_go(struct cadre_group *g, cadre_fn *fn, void *arg)

@@ -108,10 +108,28 @@ static inline uint32_t cdr_slots(uint64_t word) { return (uint32_t)((word & CDR_
 
 /* Does the code that runs on fiber count in the group's plain fields? So does a thread's helper for the thread, which does nothing
  * else meanwhile. */
+static inline bool cdr_group_is_near(const struct cadre_group *g, const struct cdr_fiber *fiber)
+{
+    return cdr_likely(cdr_fiber_holds(fiber, g)) || (fiber->worker->helper == fiber && cdr_fiber_holds(&fiber->worker->native, g));
+}
 static inline bool cdr_group_is_local(const struct cadre_group *g, const struct cdr_fiber *fiber)
 {
-    return (cdr_fiber_holds(fiber, g) || (fiber->worker->helper == fiber && cdr_fiber_holds(&fiber->worker->native, g)))
-           && !cdr_rt.no_membarrier;
+    return cdr_group_is_near(g, fiber) && !cdr_rt.no_membarrier;
+}
+
+/* Take a task out of the plain count, if the group is local and nobody looks on. */
+static inline bool cdr_group_end_plainly(struct cadre_group *g)
+{
+    uint32_t ended = g->p_ended;
+
+    if (cdr_unlikely((cdr_load(&g->p_word) & CDR_NOT_LOCAL) != 0))
+        return false;
+    cdr_store_release(&g->p_ended, ended + 1);
+    cdr_compiler_barrier(); /* pairs with the membarrier of whoever set a flag */
+    if (cdr_likely((cdr_load(&g->p_word) & CDR_NOT_LOCAL) == 0))
+        return true;
+    cdr_store_release(&g->p_ended, ended); /* somebody looks on: take it back, and end where everybody can see it */
+    return false;
 }
 
 /* The group's context knows its parent from the first use on. */
@@ -184,6 +202,9 @@ int cdr_go_refuse(struct cadre_group *g, const struct cdr_task *task, int code);
 uint32_t cdr_go_family(const struct cadre_group *g);
 
 /* ---- limits (limit.c) ---- */
+
+/* Take a slot, and a number, without the lock; false when there is none or others were first. */
+bool cdr_group_take_slot(struct cadre_group *g, struct cdr_task *task);
 
 /* Find room for a task: 0 it has a slot, 1 it is queued or was started by whoever made room, or a negative error. */
 int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fiber *fiber, bool may_wait);

@@ -65,8 +65,7 @@ static bool has_room(const struct cadre_group *g, uint32_t leaving)
     return used < limit && used < CDR_SLOTS_MAX;
 }
 
-/* Take a slot without the lock; false when there is none or others were first. */
-static bool take_slot(struct cadre_group *g, struct cdr_task *task)
+bool cdr_group_take_slot(struct cadre_group *g, struct cdr_task *task)
 {
     uint64_t word = cdr_load(&g->p_word);
 
@@ -263,11 +262,11 @@ int cdr_group_admit(struct cadre_group *g, struct cdr_task *task, struct cdr_fib
     int result = -EAGAIN;
 
     task->family |= CDR_TASK_SLOT;
-    if (take_slot(g, task))
+    if (cdr_group_take_slot(g, task))
         return 0;
     if (fiber->native && may_wait && g->queue == 0) { /* a plain thread helps rather than sleeps */
-        cdr_help(fiber->worker, cdr_load(&g->p_family), helped_enough, g);
-        if (take_slot(g, task))
+        cdr_help(fiber->worker, cdr_load(&g->p_family), helped_enough, g, false);
+        if (cdr_group_take_slot(g, task))
             return 0;
     }
     cdr_lock(cdr_group_lock_of(g));

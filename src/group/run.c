@@ -2,7 +2,7 @@
  * Running a task, from its first instruction to the group's count: the frame, the call, deferred calls, the outcome. */
 #include <stdlib.h>
 
-#include "group/group.h"
+#include "group/run.h"
 
 #ifdef CADRE_WATCH_MUTEXES
 const char *const cdr_watching = &cdr_watch_linked; /* brings watch.c into programs that link the static library */
@@ -23,8 +23,9 @@ void cdr_frame_finish(struct cdr_frame *frame)
 /* The code that a task that panicked ends with. */
 static int ended_how(const struct cdr_frame *frame, int code) { return frame->panicked ? frame->failed_code : code; }
 
-/* What most tasks have no need of, before and after the call. */
-static __attribute__((cold, noinline)) void *prepare(struct cdr_fiber *fiber, struct cdr_task *task)
+/* ---- what most tasks have no need of, before and after the call ---- */
+
+void *cdr_task_prepare(struct cdr_fiber *fiber, struct cdr_task *task)
 {
     if ((task->family & CDR_TASK_PINNED) != 0)
         fiber->pins++;
@@ -33,7 +34,7 @@ static __attribute__((cold, noinline)) void *prepare(struct cdr_fiber *fiber, st
     return (task->family & CDR_COPY_INLINE) != 0 ? &task->arg : task->arg;
 }
 
-static __attribute__((cold, noinline)) void conclude(const struct cdr_task *task, struct cdr_frame *frame, int code)
+void cdr_task_conclude(const struct cdr_task *task, struct cdr_frame *frame, int code)
 {
     cdr_frame_finish(frame);
     if ((task->family & CDR_COPY_MALLOC) != 0)
@@ -46,40 +47,36 @@ static __attribute__((cold, noinline)) void conclude(const struct cdr_task *task
 
 void cdr_task_run(struct cdr_fiber *fiber, struct cdr_task *task)
 {
-    const uint32_t special = CDR_COPY_INLINE | CDR_COPY_MALLOC | CDR_TASK_PINNED | CDR_TASK_REPEATED;
-    struct cadre_group *g = task->group;
-    unsigned pins = fiber->pins;
-    struct cdr_frame frame;
-    void *arg;
-    int code;
+    if (cdr_unlikely((task->family & CDR_TASK_DUE) != 0) && !cdr_delayed_take(task))
+        cdr_group_end(task->group, fiber, (task->family & CDR_TASK_SLOT) != 0);
+    else if (cdr_unlikely(cdr_group_stopped(task->group)))
+        cdr_group_drop(task->group, fiber, task);
+    else {
+        cdr_task_call(fiber, task);
+        cdr_group_end(task->group, fiber, (task->family & CDR_TASK_SLOT) != 0);
+    }
+}
 
-    if (cdr_unlikely((task->family & CDR_TASK_DUE) != 0) && !cdr_delayed_take(task)) {
-        cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
-        return;
+bool cdr_tasks_run(struct cdr_fiber *fiber, uint32_t family, bool (*enough)(void *arg), void *arg)
+{
+    struct cdr_worker *w = fiber->worker;
+    const struct cdr_task *task;
+    bool any = false;
+
+    while (w->helper == fiber && (enough == NULL || !enough(arg)) && (task = cdr_deque_top(&w->deque)) != NULL
+           && (task->family & ~CDR_TASK_SLOT) == family) {
+        struct cadre_group *g = task->group;
+        bool slot = (task->family & CDR_TASK_SLOT) != 0;
+
+        if (cdr_unlikely(cdr_group_stopped(g)) || !cdr_deque_take_top(&w->deque))
+            break;
+        any = true;
+        cdr_task_call_plain(fiber, task, g);
+        cdr_group_end(g, fiber, slot);
+        w = fiber->worker;
+        cdr_store(&w->picks, w->picks + 1);
     }
-    arg = task->arg;
-    if (cdr_unlikely(cdr_group_stopped(g))) {
-        cdr_group_drop(g, fiber, task);
-        return;
-    }
-    frame.below = fiber->frame;
-    frame.group = g;
-    frame.index = task->index;
-    frame.family = cdr_task_family(task);
-    frame.deferred = NULL;
-    frame.failed_code = 0;
-    frame.panicked = frame.over = false;
-    frame.record = 0;
-    frame.name[0] = 0;
-    fiber->frame = &frame;
-    if (cdr_unlikely((task->family & special) != 0))
-        arg = prepare(fiber, task);
-    code = cdr_call(&frame.landing, task->fn, &g->p_ctx, arg);
-    if (cdr_unlikely(code != 0 || frame.deferred != NULL || (task->family & special) != 0))
-        conclude(task, &frame, code);
-    fiber->pins = pins;
-    fiber->frame = frame.below;
-    cdr_group_end(g, fiber, (task->family & CDR_TASK_SLOT) != 0);
+    return any;
 }
 
 void cdr_task_refuse(struct cdr_fiber *fiber, const struct cdr_task *refused, int error)

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "group/group.h"
+#include "group/run.h"
 #include "sched/chaos.h"
 
 #define BUCKETS 256
@@ -171,7 +171,7 @@ static __attribute__((noinline)) int wait_longer(struct cadre_group *g, struct c
         if (is_within(g, fiber))
             return -EDEADLK;
         if (fiber->native)
-            cdr_help(fiber->worker, cdr_load(&g->p_family), is_done, g);
+            cdr_help(fiber->worker, cdr_load(&g->p_family), is_done, g, true);
         if (!is_done(g))
             sleep_until_done(g, fiber);
         run_own(g, fiber);
@@ -179,21 +179,69 @@ static __attribute__((noinline)) int wait_longer(struct cadre_group *g, struct c
     return answer(g, fiber);
 }
 
+/* Is the group on the waiter's stack, and such that its tasks need nothing but to be called? Where there is no membarrier none of them is
+ * found in a private part, and they are run by run_any, which counts them right. */
+static inline bool is_plain(const struct cadre_group *g, const struct cdr_fiber *fiber)
+{
+    return cdr_fiber_holds(fiber, g) && !fiber->native && (g->flags | g->stack_size) == 0 && g->parent == NULL
+           && cdr_fiber_room(fiber) >= CDR_STACK_PROMISE;
+}
+
+/* Run the newest task if it is the group's, however it has to be run. False: there is none. */
+static __attribute__((noinline)) bool run_any(struct cadre_group *g, struct cdr_fiber *fiber)
+{
+    struct cdr_task task;
+
+    if (!cdr_deque_pop(&fiber->worker->deque, &task, g, 0))
+        return false;
+    cdr_task_run(fiber, &task);
+    return true;
+}
+
+/* run_own for such a group. True when it is done; only the owner changes the plain counts, so that it can read them without care. */
+static inline bool run_plain(struct cadre_group *g, struct cdr_fiber *fiber)
+{
+    const struct cdr_task *task;
+    uint64_t word;
+
+    while (word = cdr_load_acquire(&g->p_word), g->p_begun - g->p_ended + (uint32_t)(word >> 32) != 0) {
+        cdr_chaos_point();
+        if (cdr_likely((word & CDR_STOPPED) == 0 && cdr_load(&g->p_ctx.p_state) == 0
+                       && (task = cdr_deque_top(&fiber->worker->deque)) != NULL && task->group == g
+                       && (task->family & CDR_TASK_FLAGS) == 0 && cdr_deque_take_top(&fiber->worker->deque))) {
+            cdr_task_call_plain(fiber, task, g);
+            if (cdr_unlikely(!cdr_group_end_plainly(g)))
+                cdr_group_end_shared(g, fiber, false);
+        } else if (!run_any(g, fiber)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int cadre_wait(struct cadre_group *g)
 {
+    struct cdr_worker *w = cdr_self();
     struct cdr_fiber *fiber;
-    struct cdr_worker *w;
+    int saved;
 
-    if (cdr_unlikely(g == NULL))
-        return -EINVAL;
-    w = cdr_self();
-    if (cdr_unlikely(w == NULL))
-        return is_done(g) ? cdr_load(&g->p_code) : -ENOMEM;
-    if (cdr_unlikely(w->fiber->frame != NULL && w->fiber->frame->group == g))
-        return -EDEADLK;
+    if (cdr_unlikely(g == NULL || w == NULL))
+        return g == NULL ? -EINVAL : is_done(g) ? cdr_load(&g->p_code) : -ENOMEM;
     fiber = w->fiber;
-    run_own(g, fiber);
-    if (cdr_likely(is_done(g) && (cdr_load(&g->p_code) | (int)g->flags) == 0 && cdr_load(&g->p_backlog) == NULL))
-        return 0;
+    if (cdr_unlikely(fiber->frame != NULL && fiber->frame->group == g))
+        return -EDEADLK;
+    saved = *w->errno_at;
+    if (cdr_likely(is_plain(g, fiber))) {
+        bool done = run_plain(g, fiber);
+
+        *fiber->worker->errno_at = saved;
+        if (cdr_likely(done && cdr_load(&g->p_code) == 0 && cdr_load(&g->p_backlog) == NULL))
+            return 0;
+    } else {
+        run_own(g, fiber);
+        *fiber->worker->errno_at = saved;
+        if (is_done(g) && (cdr_load(&g->p_code) | (int)g->flags) == 0 && cdr_load(&g->p_backlog) == NULL)
+            return 0;
+    }
     return wait_longer(g, fiber);
 }

@@ -67,21 +67,35 @@ int cdr_deque_init(struct cdr_deque *d, bool shared_only);
 int cdr_deque_push_slow(struct cdr_deque *d, const struct cdr_task *task);
 bool cdr_deque_pop_slow(struct cdr_deque *d, struct cdr_task *task);
 
+/* Owner only. A push in two steps: where to write the task, NULL when the push must be a slow one; then the push, which returns 0 or
+ * CDR_PUSH_REQUESTED. */
+static inline struct cdr_task *cdr_deque_room(struct cdr_deque *d)
+{
+    uint64_t tail = cdr_load(&d->tail);
+
+    return cdr_likely(tail < cdr_load(&d->limit)) ? &d->ring[tail & CDR_RING_MASK] : NULL;
+}
+
+static inline int cdr_deque_push_in_room(struct cdr_deque *d)
+{
+    cdr_store_release(&d->tail, cdr_load(&d->tail) + 1); /* pairs with the acquire of thieves: the record is there */
+    cdr_compiler_barrier(); /* pairs with the membarrier of a monitor about to doze: it sees the task or we its 0 */
+    return cdr_unlikely(cdr_load(&d->limit) == 0) ? CDR_PUSH_REQUESTED : 0;
+}
+
 /* Owner only. Returns 0, -ENOMEM, or a sum of CDR_PUSH_ bits that the worker should act on. The task comes by value, so that
  * in the fast path it never has to lie in memory but in the ring. */
 static inline int cdr_deque_push(struct cdr_deque *d, struct cdr_task task)
 {
-    uint64_t tail = cdr_load(&d->tail);
+    struct cdr_task *room = cdr_deque_room(d);
 
-    if (cdr_unlikely(tail >= cdr_load(&d->limit))) {
+    if (cdr_unlikely(room == NULL)) {
         struct cdr_task copy = task;
 
         return cdr_deque_push_slow(d, &copy);
     }
-    cdr_task_copy(&d->ring[tail & CDR_RING_MASK], &task);
-    cdr_store_release(&d->tail, tail + 1); /* pairs with the acquire of thieves: the record is there */
-    cdr_compiler_barrier();                /* pairs with the membarrier of a monitor about to doze: it sees the task or we its 0 */
-    return cdr_unlikely(cdr_load(&d->limit) == 0) ? CDR_PUSH_REQUESTED : 0;
+    cdr_task_copy(room, &task);
+    return cdr_deque_push_in_room(d);
 }
 
 /* Owner only. Takes the newest task, if there is one, and if it is of that group (NULL: any) and that family (0: any). */
@@ -107,6 +121,27 @@ static inline bool cdr_deque_pop(struct cdr_deque *d, struct cdr_task *task, con
     if (cdr_task_matches(task, group, family))
         return true;
     (void)cdr_deque_push(d, *task); /* there is room: it was popped just now */
+    return false;
+}
+
+/* Owner only. A pop in two steps, for the common case: where the newest task lies, until the next push, NULL when it is not in the private
+ * part; then taking it, false when it is not private any more. */
+static inline const struct cdr_task *cdr_deque_top(const struct cdr_deque *d)
+{
+    uint64_t tail = cdr_load(&d->tail) - 1;
+
+    return cdr_likely(tail >= cdr_load(&d->split)) ? &d->ring[tail & CDR_RING_MASK] : NULL;
+}
+
+static inline bool cdr_deque_take_top(struct cdr_deque *d)
+{
+    uint64_t tail = cdr_load(&d->tail) - 1;
+
+    cdr_store(&d->tail, tail);
+    cdr_compiler_barrier(); /* pairs with the membarrier in cdr_deque_force */
+    if (cdr_likely(tail >= cdr_load(&d->split)))
+        return true;
+    cdr_store(&d->tail, tail + 1);
     return false;
 }
 

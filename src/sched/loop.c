@@ -216,21 +216,29 @@ static void pool_step(struct cdr_worker *w, struct cdr_fiber *fiber)
 
 /* ---- the fibers of adopted threads ---- */
 
+/* Is the next task one for the helper? */
+static bool next_to_help(struct cdr_worker *w, struct cdr_fiber *fiber, struct cdr_task *task)
+{
+    if (w->helper != fiber || (w->help_done != NULL && w->help_done(w->help_arg)))
+        return false;
+    return cdr_deque_pop(&w->deque, task, NULL, w->help_family);
+}
+
 static void helper_step(struct cdr_worker *w, struct cdr_fiber *fiber)
 {
     struct cdr_task task;
 
-    if (w->helper == fiber && !w->help_done(w->help_arg) && cdr_deque_pop(&w->deque, &task, NULL, w->help_family)) {
+    if (w->helper == fiber && cdr_tasks_run(fiber, w->help_family, w->help_done, w->help_arg))
+        return; /* perhaps it is another worker's by now */
+    if (next_to_help(w, fiber, &task))
         run(fiber, &task);
-        return;
-    }
-    if (w->helper == fiber)
+    else if (w->helper == fiber)
         cdr_switch(fiber, &w->native, NULL, NULL, false); /* waits here to be used again */
     else
         cdr_switch(fiber, &w->native, release, fiber, true);
 }
 
-void cdr_help(struct cdr_worker *w, uint32_t family, bool (*done)(void *arg), void *arg)
+void cdr_help(struct cdr_worker *w, uint32_t family, bool (*done)(void *arg), void *arg, bool all)
 {
     enum { PATIENCE = 200 };
     uint32_t inside = CDR_TOKEN_INSIDE;
@@ -242,7 +250,7 @@ void cdr_help(struct cdr_worker *w, uint32_t family, bool (*done)(void *arg), vo
         return;
     cdr_store(&w->helps, w->helps + 1);
     w->help_family = family;
-    w->help_done = done;
+    w->help_done = all ? NULL : done;
     w->help_arg = arg;
     while (!done(arg) && misses < PATIENCE) {
         if (cdr_unlikely(cdr_load(&w->token) != CDR_TOKEN_INSIDE) && !cdr_token_take(w, CDR_TOKEN_INSIDE))

@@ -55,6 +55,11 @@ static inline bool cdr_task_matches(const struct cdr_task *task, const struct ca
  * caller's copy and stays where it is meanwhile. */
 void cdr_task_run(struct cdr_fiber *fiber, struct cdr_task *task);
 
+/* Implemented by the group layer. Run the tasks on top of the deque of fiber's worker that are of the family and need nothing special, as long as
+ * the fiber is the worker's helper and not enough(arg); enough may be NULL. True when there were any; then the fiber may be on another
+ * worker. */
+bool cdr_tasks_run(struct cdr_fiber *fiber, uint32_t family, bool (*enough)(void *arg), void *arg);
+
 /* Implemented by the group layer. The bytes of stack that a task with CDR_TASK_BIG needs. */
 size_t cdr_task_stack(const struct cdr_task *task);
 

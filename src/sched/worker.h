@@ -140,8 +140,9 @@ void cdr_ready(struct cdr_fiber *fiber);
 /* As cdr_ready, but behind all others. */
 void cdr_ready_last(struct cdr_fiber *fiber);
 
-/* The calling thread is adopted and on its native stack: run tasks of the family until done(arg) or until none are found. */
-void cdr_help(struct cdr_worker *w, uint32_t family, bool (*done)(void *arg), void *arg);
+/* The calling thread is adopted and on its native stack: run tasks of the family until done(arg) or until none are found. all: there are
+ * none once it is done, so that one need not ask while there are. */
+void cdr_help(struct cdr_worker *w, uint32_t family, bool (*done)(void *arg), void *arg, bool all);
 
 /* ---- finding work (steal.c) ---- */
 
