@@ -31,7 +31,8 @@
  *               signal, wait for it with cadre_wait_signal.
  * Contexts.     Every call that may block takes a context. A NULL context is the background: never cancelled, no deadline.
  *               When the context ends, a call that would have to block returns -ECANCELED (it was cancelled) or -ETIMEDOUT
- *               (its deadline passed); a call that need not block does its work all the same. cadre_sleep always looks.
+ *               (its deadline passed); a call that need not block does its work all the same. cadre_sleep, cadre_block,
+ *               cadre_block_copy and cadre_exec always look.
  *               The exceptions: cadre_wait, which ends when the tasks do, and cadre_ctx_unhook, which waits for a running hook.
  * Threads.      Every call may be made from every thread and from every task, unless its comment says otherwise. There is
  *               nothing to initialise: the runtime starts with the first call that needs it. A task moves to another thread
@@ -610,13 +611,14 @@ int cadre_flight(struct cadre_ctx *ctx, struct cadre_flights *flights, const voi
 
 /* A task may make any call that blocks its thread: others carry on meanwhile, on up to CADRE_MAX_THREADS threads (an environment
  * variable; by default 256 more than there are workers). But such a call does not see its context end, and each holds a thread. The
- * calls of this part do, and suspend only the task. */
+ * calls of this part do see it. They suspend only the task; cadre_block holds a thread, but none that runs tasks. */
 
 /* Run fn(ctx, arg) on a thread set aside for calls that block, and return what it returns. At most CADRE_BLOCK_THREADS (an environment
  * variable, 64) run at once; others wait for their turn. When ctx ends the caller leaves at once with its error: a call
  * that waits for its turn then never runs; one that has begun goes on, sees the context that it was given end, and is waited
- * for by the caller's group, so arg must last until then. fn sees the values of the group's context. It may cadre_fail, cadre_defer and
- * cadre_panic. On a plain thread, which has no group, fn is simply called. */
+ * for by the caller's group, so arg must last until the group has been waited for: no variable of the caller's (cadre_block_copy). fn sees
+ * the values of the group's context. It may cadre_fail, cadre_defer and cadre_panic. On a plain thread, which has no group, and within
+ * another such call, fn is simply called. */
 int cadre_block(struct cadre_ctx *ctx, cadre_fn *fn, void *arg);
 
 /* As cadre_block, with a copy of the size bytes at arg, suitably aligned for any type. Once fn has returned 0 the copy is copied back; who
@@ -629,7 +631,7 @@ int cadre_block_copy(struct cadre_ctx *ctx, cadre_fn *fn, void *arg, size_t size
 int cadre_wait_fd(struct cadre_ctx *ctx, int fd, int events) CADRE_MUST_CHECK;
 
 /* As poll(2), for several descriptors: waits until one has an event, fills in all revents and returns how many are not 0; 0 at
- * the deadline (an absolute time; 0: none). Negative descriptors are passed over. */
+ * `deadline` (an absolute time; 0: none), which unlike ctx's is no error. Negative descriptors are passed over. */
 int cadre_poll(struct cadre_ctx *ctx, struct pollfd *fds, size_t n, cadre_time deadline) CADRE_MUST_CHECK;
 
 /* Close fd as close(2) does. Who waits on it, in any call of this part, gets -EBADF. */
@@ -639,8 +641,8 @@ int cadre_close(int fd);
  * blocks its thread while it is read from the disk, and so may a terminal that others read from too. */
 ssize_t cadre_read(struct cadre_ctx *ctx, int fd, void *buf, size_t size) CADRE_MUST_CHECK;
 
-/* Write all size bytes, and return size; after an error some may have been written. To a socket nobody reads from it is
- * -EPIPE without a signal; to a pipe, SIGPIPE is for plain threads as usual, and blocked on the library's own. */
+/* Write all size bytes, and return size; after an error some may have been written. When nobody reads it is -EPIPE, without a
+ * signal. */
 ssize_t cadre_write(struct cadre_ctx *ctx, int fd, const void *buf, size_t size) CADRE_MUST_CHECK;
 
 /* Accept a connection as accept(2) does: its descriptor, which is close-on-exec and non-blocking. fd becomes non-blocking. */
@@ -649,11 +651,11 @@ int cadre_accept(struct cadre_ctx *ctx, int fd, struct sockaddr *addr, unsigned 
 /* Connect as connect(2) does. fd becomes non-blocking. After an error it is good for cadre_close only. */
 int cadre_connect(struct cadre_ctx *ctx, int fd, const struct sockaddr *addr, unsigned int size) CADRE_MUST_CHECK;
 
-/* One message of a socket, as recvmsg(2) and sendmsg(2). */
+/* One message of a socket, as recvmsg(2) and sendmsg(2); on a stream, part of it. MSG_DONTWAIT changes nothing. */
 ssize_t cadre_recvmsg(struct cadre_ctx *ctx, int fd, struct msghdr *message, int flags) CADRE_MUST_CHECK;
 ssize_t cadre_sendmsg(struct cadre_ctx *ctx, int fd, const struct msghdr *message, int flags) CADRE_MUST_CHECK;
 
-/* Wait for one of the signals in set and return its number. Each that arrives goes to one who waits for it. From the first
+/* Wait for one of the signals in set and return its number. Each signal that arrives goes to one waiter. From the first
  * wait on, the library handles these signals: they do nothing else any more (sigaction(2) gives one back), and one that comes while
  * nobody waits is kept for the next who does. Signals that the program has blocked are received all the same. -EINVAL: none in set,
  * or one that cannot be waited for (SIGKILL, SIGSTOP, SIGSEGV and the like). */
@@ -662,8 +664,8 @@ int cadre_wait_signal(struct cadre_ctx *ctx, const sigset_t *set) CADRE_MUST_CHE
 #define CADRE_EXEC_STDIN 0x1u    /* the command has this program's standard input, rather than an empty one */
 #define CADRE_EXEC_KEEP_FDS 0x2u /* it has all descriptors that are not close-on-exec, rather than the first three */
 
-/* A program to run, and what goes in and out. Zeroed but for argv: no input; its output is where the program's own is; the end of
- * what it writes to stderr becomes the error's message. */
+/* A program to run, and what goes in and out. Zeroed but for argv: no input; its stdout goes where the program's own goes; its
+ * stderr is not shown, but its end becomes the error's message (with err = 2 it is shown). */
 struct cadre_command {
     char *const *argv;     /* NULL ends it; argv[0] is looked up in PATH when it has no slash */
     char *const *env;      /* NULL ends it; NULL: the program's own */
@@ -696,11 +698,12 @@ struct cadre_exit {
     char message[CADRE_MESSAGE_SIZE]; /* the last lines of stderr, or what happened to it; "" after success */
 };
 
-/* Run a command, in a process group of its own, until it has exited and nobody holds its output open any more. Returns 0 when its
- * exit status was 0, else the status; 128 + n when signal n ended it; a negative errno when it could not be started
- * (-ENOENT: no such program or directory), with nothing written to *result. The task's error has the message. When ctx ends, the whole process
- * group gets SIGTERM, after `grace` SIGKILL, and the call returns ctx's error once it is gone. result may be NULL. -ECHILD: somebody
- * else has waited for the child, or SIGCHLD is ignored. */
+/* Run a command, in a process group of its own, until it has exited and nobody holds open what it writes to and we read: background
+ * processes that keep it are waited for. Returns 0 when its exit status was 0; the status when it was not; 128 + n when signal n ended
+ * it; what `line` returned to stop it; ctx's error when that ended it: then the whole process group gets SIGTERM and after `grace`
+ * SIGKILL, and is gone when the call returns; or a negative errno when it could not be started (-ENOENT: no such program or directory),
+ * with nothing written to *result. The task's error has the message. result may be NULL. -ECHILD: somebody else has waited for the child,
+ * or SIGCHLD is ignored. */
 int cadre_exec(struct cadre_ctx *ctx, const struct cadre_command *command, struct cadre_exit *result);
 
 /* ------------------------------------------------------------------------------------------------------- runtime -- */

@@ -45,19 +45,27 @@ struct call {
 static struct pool {
     struct cdr_lock lock;
     struct cdr_node *queue; /* of calls, oldest first */
-    uint32_t queued, idle, threads;
+    uint32_t queued, idle, threads, most;
     uint32_t word; /* grows with each call; idle threads sleep on it */
 } pool;
 
 static void forget(void) { pool = (struct pool){ 0 }; }
 static __attribute__((constructor)) void survive_fork(void) { cdr_at_fork(NULL, NULL, forget); }
 
+/* pool.lock is held. */
 static uint32_t most_threads(void)
 {
-    int n = cdr_environment_number("CADRE_BLOCK_THREADS", 2048);
+    int n;
 
-    return n != 0 ? (uint32_t)n : THREADS;
+    if (pool.most == 0) {
+        n = cdr_environment_number("CADRE_BLOCK_THREADS", 2048);
+        pool.most = n != 0 ? (uint32_t)n : THREADS;
+    }
+    return pool.most;
 }
+
+/* Is this one of the threads? A call from there needs no other, and must not wait for one. */
+static __thread bool serving __attribute__((tls_model("initial-exec")));
 
 static struct call *call_of(struct cdr_node *node) { return cdr_container_of(node, struct call, node); }
 
@@ -133,6 +141,7 @@ static void thread(void *unused)
     struct call *call;
 
     (void)unused;
+    serving = true;
     cdr_lock(&pool.lock);
     while ((call = next(adopted)) != NULL) {
         cdr_unlock(&pool.lock);
@@ -266,6 +275,9 @@ static int block(struct cadre_ctx *ctx, cadre_fn *fn, void *arg, size_t size)
     return result;
 }
 
+/* On a plain thread, or on one that is there for this, fn is simply called. */
+static bool needs_thread(void) { return cdr_frame_now() != NULL && !serving; }
+
 static int check(struct cadre_ctx *ctx, cadre_fn *fn)
 {
     if (fn == NULL)
@@ -279,7 +291,7 @@ int cadre_block(struct cadre_ctx *ctx, cadre_fn *fn, void *arg)
 
     if (error != 0)
         return error;
-    return cdr_frame_now() == NULL ? fn(ctx, arg) : block(ctx, fn, arg, 0);
+    return needs_thread() ? block(ctx, fn, arg, 0) : fn(ctx, arg);
 }
 
 int cadre_block_copy(struct cadre_ctx *ctx, cadre_fn *fn, void *arg, size_t size)
@@ -288,5 +300,5 @@ int cadre_block_copy(struct cadre_ctx *ctx, cadre_fn *fn, void *arg, size_t size
 
     if (error != 0)
         return error;
-    return cdr_frame_now() == NULL ? fn(ctx, arg) : block(ctx, fn, arg, size);
+    return needs_thread() ? block(ctx, fn, arg, size) : fn(ctx, arg);
 }

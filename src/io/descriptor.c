@@ -28,7 +28,8 @@ struct interest {
 
 struct descriptor {
     struct cdr_lock lock;
-    uint32_t armed; /* the number of the latest arming */
+    uint32_t armed;  /* the number of the latest arming */
+    uint32_t wanted; /* what the interests want, or more: some may have gone */
     struct cdr_node *interests;
 };
 
@@ -102,30 +103,21 @@ static void wake_all(struct descriptor *d, enum cdr_reason reason)
         wake(d, interest_of(d->interests), reason, 0);
 }
 
-static uint32_t wanted(const struct descriptor *d)
-{
-    struct cdr_node *node = d->interests;
-    uint32_t events = 0;
-
-    if (node != NULL)
-        do
-            events |= interest_of(node)->events;
-        while ((node = node->next) != d->interests);
-    return events;
-}
-
 static uint64_t next_tag(struct descriptor *d, int fd) { return (uint64_t)++d->armed << 32 | (uint32_t)fd; }
 
 /* Tell the kernel what is wanted, now with `interest` too, unless NULL. */
 static int arm(struct descriptor *d, int fd, struct interest *interest)
 {
-    uint32_t events = wanted(d) | (interest != NULL ? interest->events : 0);
-    int error = cdr_epoll_arm(cdr_poller.epoll, fd, events, next_tag(d, fd), false);
+    uint32_t events = interest != NULL ? interest->events : 0;
+    int error;
 
+    d->wanted = d->interests != NULL ? d->wanted | events : events;
+    error = cdr_epoll_arm(cdr_poller.epoll, fd, d->wanted, next_tag(d, fd), false);
     if (error == -ENOENT) {
         wake_all(d, CDR_WOKEN_CLOSED); /* it was another descriptor that they wait for */
+        d->wanted = events;
         if (interest != NULL)
-            error = cdr_epoll_arm(cdr_poller.epoll, fd, interest->events, next_tag(d, fd), true);
+            error = cdr_epoll_arm(cdr_poller.epoll, fd, events, next_tag(d, fd), true);
     }
     if (error == 0 && interest != NULL)
         cdr_list_append(&d->interests, &interest->node);
@@ -139,6 +131,7 @@ static void happened(uint64_t tag, uint32_t events)
     int fd = (int)(uint32_t)tag;
     struct descriptor *d = look_up(fd);
     struct cdr_node *rest = NULL;
+    uint32_t wanted = 0;
 
     cdr_lock(&d->lock);
     if (d->armed != (uint32_t)(tag >> 32)) {
@@ -149,13 +142,15 @@ static void happened(uint64_t tag, uint32_t events)
         struct interest *interest = interest_of(d->interests);
 
         if ((events & (interest->events | TROUBLE)) != 0) {
-            wake(d, interest, CDR_WOKEN, events);
+            wake(d, interest, CDR_WOKEN, events & (interest->events | TROUBLE));
         } else {
             cdr_list_remove(&d->interests, &interest->node);
             cdr_list_append(&rest, &interest->node);
+            wanted |= interest->events;
         }
     }
     d->interests = rest;
+    d->wanted = wanted;
     if (rest != NULL && arm(d, fd, NULL) < 0)
         wake_all(d, CDR_WOKEN_CLOSED);
     cdr_unlock(&d->lock);
@@ -250,7 +245,7 @@ int cadre_close(int fd)
 
 /* ---- several at once ---- */
 
-/* Wait for any of them. Returns why it ended, or a negative errno; -EAGAIN: one of them is ready already, or cannot be waited for. */
+/* Wait for any of them: 0 when it is worth another look, or a negative errno. */
 static int wait_any(struct cadre_ctx *ctx, const struct pollfd *fds, struct interest *interests, size_t n, cadre_time deadline)
 {
     struct cdr_worker *w = cdr_self();
@@ -265,6 +260,8 @@ static int wait_any(struct cadre_ctx *ctx, const struct pollfd *fds, struct inte
         interests[enlisted] = (struct interest){ .block = &block, .events = (uint32_t)(unsigned short)fds[enlisted].events };
         if (fds[enlisted].fd >= 0)
             result = enlist(fds[enlisted].fd, &interests[enlisted]);
+        if (result == -EPERM) /* a file, of which nothing is wanted that it has: so it will never be */
+            result = 0;
     }
     if (result == 0) {
         cdr_poller_wait_begins(w);
@@ -273,10 +270,10 @@ static int wait_any(struct cadre_ctx *ctx, const struct pollfd *fds, struct inte
         if (reason == CDR_WOKEN_BY_CANCEL || (reason == CDR_WOKEN_BY_TIMER && block.deadline < deadline))
             result = cdr_block_error(&block, reason);
         else
-            result = (int)reason;
+            result = reason == CDR_WOKEN_CLOSED ? -EBADF : 0;
     } else if (result != -ENOMEM) {
-        enlisted--; /* the last one was refused */
-        result = -EAGAIN;
+        enlisted--; /* the last one was refused: looking at it will say why */
+        result = 0;
         cdr_wait_claim(&block.wait); /* nobody need wake it */
     }
     for (size_t i = 0; i < enlisted; i++)
@@ -295,7 +292,7 @@ static int poll_with(struct cadre_ctx *ctx, struct pollfd *fds, struct interest 
         if (result != 0 || (deadline != CADRE_FOREVER && deadline <= cdr_now()))
             return result;
         result = wait_any(ctx, fds, interests, n, deadline);
-        if (result < 0 && result != -EAGAIN) {
+        if (result < 0) {
             (void)cadre_ctx_error(ctx);
             return result;
         }

@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: MIT
  * Child processes: one call feeds a command its input, takes its output, waits for it, and ends it when the context does.
  *
- * The call waits for all of the command's descriptors at once, the process's own among them, until the process has exited and its pipes
- * are at their ends. The process is reaped last of all: as long as it is a zombie nobody else can have its number, so that signals to
- * its group can meet nobody else.
+ * The call waits until the command's pipes are at their ends, which mostly is when it exits, and then for the process. It is
+ * reaped last of all: as long as it is a zombie nobody else can have its number, so that signals to its group can meet nobody else.
  *
- *     RUNNING --exited, and pipes at their ends--> GONE
+ *     RUNNING --pipes at their ends, and exited--> GONE
  *     RUNNING --ctx ended, or `line` said so--> ASKED: SIGTERM to the group --the same--> GONE
  *                                               ASKED --grace is over--> KILLED: SIGKILL --exited--> GONE
  * Whoever was asked leaves nobody behind: before it is reaped its group gets a last SIGKILL. After that pipes are not waited for: a
- * grandchild that has left the group may hold them for ever. */
+ * grandchild that has left the group may hold them for ever.
+ *
+ * A command that writes without end must hide neither the end of ctx nor that of its grace, so both are looked at in every round, and a
+ * round takes in no more than a pipe holds. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "group/frame.h"
 #include "io/descriptor.h"
+#include "sched/poller.h"
 
 #define GRACE CADRE_SEC(2)
 #define LINE_SIZE 4096 /* with the final 0 */
+#define END_SIZE (2 * CADRE_MESSAGE_SIZE)
+enum { READS = 16, PATIENCE = 16 }; /* reads of a round; rounds that need not wait, until others have a turn */
 
 enum { IN, OUT, ERR, CHILD, N };
 enum stage { RUNNING, ASKED, KILLED };
@@ -26,13 +32,14 @@ enum stage { RUNNING, ASKED, KILLED };
 struct stream {
     char *text; /* the caller's, or NULL */
     size_t size, length;
-    bool lines; /* the caller wants them one by one */
-    size_t used;
-    char line[LINE_SIZE]; /* what has come of the next one; without `lines`, the end of what came, for the message */
+    size_t used, end_used;
+    char line[LINE_SIZE]; /* what has come of the next one, when the caller wants lines */
+    char end[END_SIZE];   /* the last of what came, for the message */
 };
 
+/* On the heap: the frames of a task that panics, in `line`, are gone when its deferred calls run. */
 struct command {
-    const struct cadre_command *from;
+    struct cadre_command from;
     struct pollfd fds[N]; /* ours: -1 once it is closed */
     pid_t pid;
     size_t fed;
@@ -60,7 +67,7 @@ static bool wants_text(const struct cadre_command *from, int stream)
 /* The child's end of one stream: a pipe whose other end is ours, what the caller gave, or the default. */
 static int open_stream(struct command *c, struct ends *ends, int stream)
 {
-    const struct cadre_command *from = c->from;
+    const struct cadre_command *from = &c->from;
     const int given[] = { from->in, from->out, from->err };
     bool piped = stream == IN ? from->input_size > 0 : wants_text(from, stream) || stream == ERR;
     int pipe[2], error;
@@ -74,7 +81,8 @@ static int open_stream(struct command *c, struct ends *ends, int stream)
     c->fds[stream].fd = stream == IN ? pipe[1] : pipe[0];
     ends->fds[stream] = stream == IN ? pipe[0] : pipe[1];
     ends->close[stream] = true;
-    return cdr_above_standard(&ends->fds[stream], stream, NULL);
+    error = cdr_above_standard(&ends->fds[stream], stream, NULL);
+    return error != 0 ? error : cdr_above_standard(&c->fds[stream].fd, -1, NULL);
 }
 
 static void close_ends(const struct ends *ends)
@@ -94,9 +102,9 @@ static void close_fd(struct command *c, int which)
 static int start(struct command *c)
 {
     struct ends ends = { .fds = { -1, -1, -1 } };
-    const struct cadre_command *from = c->from;
+    const struct cadre_command *from = &c->from;
     struct cdr_spawn how = { from->argv, from->env, from->directory, { 0 }, (from->flags & CADRE_EXEC_KEEP_FDS) != 0 };
-    int error = 0;
+    int error = cdr_poller_need(); /* what it will be waited for with */
 
     for (int i = 0; i < 3 && error == 0; i++)
         error = open_stream(c, &ends, i);
@@ -111,19 +119,47 @@ static int start(struct command *c)
     return error;
 }
 
-/* ---- what comes out ---- */
+/* ---- how it ends ---- */
+
+static void look_at_child(struct command *c)
+{
+    int error = c->exited ? -EAGAIN : cdr_child_look(c->fds[CHILD].fd, &c->status, &c->signal);
+
+    if (error == -EAGAIN)
+        return;
+    c->exited = true;
+    c->error = error;
+}
+
+/* Whom somebody else has waited for is gone, and its number may be a stranger's. */
+static void signal_group(struct command *c, int signal)
+{
+    look_at_child(c);
+    if (c->error == 0)
+        cdr_child_kill(c->pid, signal);
+}
+
+static void force(struct command *c)
+{
+    signal_group(c, CDR_KILL);
+    c->stage = KILLED;
+}
 
 /* Stop the command, unless that has been done. */
 static void ask(struct command *c)
 {
-    bool at_once = c->from->grace < 0;
-
     if (c->stage != RUNNING)
         return;
-    cdr_child_kill(c->pid, at_once ? CDR_KILL : CDR_TERMINATE);
-    c->stage = at_once ? KILLED : ASKED;
-    c->kill_at = cadre_in(c->from->grace != 0 ? c->from->grace : GRACE);
+    if (c->from.grace < 0) {
+        force(c);
+        return;
+    }
+    signal_group(c, CDR_TERMINATE);
+    c->stage = ASKED;
+    c->kill_at = cadre_in(c->from.grace != 0 ? c->from.grace : GRACE);
 }
+
+/* ---- what comes out ---- */
 
 static void keep_text(struct stream *s, const char *text, size_t n)
 {
@@ -144,7 +180,7 @@ static void hand_line(struct command *c, struct stream *s)
 
     s->line[s->used] = 0;
     if (c->stopped == 0 && c->stage == RUNNING) {
-        code = c->from->line(c->from->line_arg, s == &c->out ? 1 : 2, s->line, s->used);
+        code = c->from.line(c->from.line_arg, s == &c->out ? 1 : 2, s->line, s->used);
         if (code != 0) {
             c->stopped = code;
             ask(c);
@@ -156,79 +192,80 @@ static void hand_line(struct command *c, struct stream *s)
 static void split(struct command *c, struct stream *s, const char *text, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (text[i] != '\n')
-            s->line[s->used++] = text[i];
         if (text[i] == '\n' || s->used == LINE_SIZE - 1)
             hand_line(c, s);
+        if (text[i] != '\n')
+            s->line[s->used++] = text[i];
     }
 }
 
-/* Keep the end of what comes, for the message. */
 static void keep_end(struct stream *s, const char *text, size_t n)
 {
-    if (n > LINE_SIZE / 2) {
-        text += n - LINE_SIZE / 2;
-        n = LINE_SIZE / 2;
+    if (n > END_SIZE) {
+        text += n - END_SIZE;
+        n = END_SIZE;
     }
-    if (s->used + n > LINE_SIZE - 1) {
-        size_t keep = LINE_SIZE - 1 - n;
+    if (s->end_used + n > END_SIZE) {
+        size_t keep = END_SIZE - n;
 
-        memmove(s->line, s->line + s->used - keep, keep);
-        s->used = keep;
+        memmove(s->end, s->end + s->end_used - keep, keep);
+        s->end_used = keep;
     }
-    memcpy(s->line + s->used, text, n);
-    s->used += n;
+    memcpy(s->end + s->end_used, text, n);
+    s->end_used += n;
 }
 
 static void take(struct command *c, int which)
 {
     struct stream *s = which == OUT ? &c->out : &c->err;
     char text[4096];
-    ssize_t n;
+    ssize_t n = 0;
 
-    while ((n = cdr_read_file(c->fds[which].fd, text, sizeof text)) > 0) {
+    for (int i = 0; i < READS && (n = cdr_read_file(c->fds[which].fd, text, sizeof text)) > 0; i++) {
         keep_text(s, text, (size_t)n);
-        if (s->lines)
+        keep_end(s, text, (size_t)n);
+        if (c->from.line != NULL)
             split(c, s, text, (size_t)n);
-        else
-            keep_end(s, text, (size_t)n);
-        if ((size_t)n < sizeof text)
-            return;
     }
-    if (n == -EAGAIN)
+    if (n > 0 || n == -EAGAIN)
         return;
-    if (s->lines && s->used > 0)
+    if (s->used > 0)
         hand_line(c, s); /* the last one, without a newline */
     close_fd(c, which);
 }
 
 static void feed(struct command *c)
 {
-    const char *from = (const char *)c->from->input + c->fed;
-    ssize_t n = cdr_pipe_write(c->fds[IN].fd, from, c->from->input_size - c->fed);
+    const char *from = (const char *)c->from.input + c->fed;
+    ssize_t n = cdr_write_file(c->fds[IN].fd, from, c->from.input_size - c->fed, true);
 
     if (n == -EAGAIN)
         return;
     c->fed += n > 0 ? (size_t)n : 0;
-    if (n < 0 || c->fed == c->from->input_size) /* a command that does not read its input to the end may do so */
+    if (n < 0 || c->fed == c->from.input_size) /* a command that does not read its input to the end may do so */
         close_fd(c, IN);
-}
-
-static void look_at_child(struct command *c)
-{
-    int error = cdr_child_look(c->fds[CHILD].fd, &c->status, &c->signal);
-
-    if (error == -EAGAIN)
-        return;
-    c->exited = true;
-    c->error = error;
 }
 
 /* ---- the whole ---- */
 
-static bool is_over(const struct command *c)
+/* Is the process all that is waited for? */
+static bool is_at_end(const struct command *c) { return c->stage == KILLED || (c->fds[OUT].fd < 0 && c->fds[ERR].fd < 0); }
+
+static bool is_over(const struct command *c) { return c->exited && is_at_end(c); }
+
+/* Wait until something can be done, or ctx ends, or the command's grace. 0, or an error: then everything is looked at. */
+static int await(struct cadre_ctx *ctx, struct command *c)
 {
-    return c->exited && (c->stage == KILLED || (c->fds[OUT].fd < 0 && c->fds[ERR].fd < 0));
+    struct pollfd fds[N];
+    int n;
+
+    memcpy(fds, c->fds, sizeof fds);
+    if (!is_at_end(c))
+        fds[CHILD].fd = -1;
+    n = cadre_poll(c->stage == RUNNING ? ctx : NULL, fds, N, c->stage == ASKED ? c->kill_at : 0);
+    for (int i = 0; i < N; i++)
+        c->fds[i].revents = n > 0 ? fds[i].revents : n == 0 ? (short)0 : POLLIN;
+    return n < 0 ? n : 0;
 }
 
 static void serve(struct command *c)
@@ -238,39 +275,31 @@ static void serve(struct command *c)
     for (int i = OUT; i <= ERR; i++)
         if (c->fds[i].fd >= 0 && c->fds[i].revents != 0)
             take(c, i);
-    if (!c->exited && c->fds[CHILD].revents != 0)
+    if (is_at_end(c))
         look_at_child(c);
 }
 
-/* 0, or the error of ctx, when that ended it. */
+/* 0, or the error of ctx, when that ended it; or what kept it from being waited for. */
 static int attend(struct cadre_ctx *ctx, struct command *c)
 {
     int ended = 0;
 
-    while (!is_over(c)) {
-        struct pollfd fds[N];
-        int n;
+    for (unsigned round = 1; !is_over(c); round++) {
+        int error = c->stage == RUNNING ? cadre_ctx_error(ctx) : 0;
 
-        memcpy(fds, c->fds, sizeof fds);
-        if (c->exited)
-            fds[CHILD].fd = -1;
-        n = cadre_poll(c->stage == RUNNING ? ctx : NULL, fds, N, c->stage == ASKED ? c->kill_at : 0);
-        for (int i = 0; i < N; i++)
-            c->fds[i].revents = n > 0 ? fds[i].revents : 0;
-        if (n > 0) {
-            serve(c);
-        } else if (n == 0) {
-            cdr_child_kill(c->pid, CDR_KILL);
-            c->stage = KILLED;
-        } else if (c->stage == RUNNING) {
-            ended = n;
+        if (error == 0)
+            error = await(ctx, c);
+        if (error != 0 && c->stage == RUNNING) {
+            ended = error;
             ask(c);
-        } else {
+        } else if (error != 0) {
             (void)cadre_sleep(NULL, CADRE_MS(1)); /* no memory: it must be joined all the same */
-            for (int i = 0; i < N; i++)
-                c->fds[i].revents = POLLIN;
-            serve(c);
         }
+        if (c->stage == ASKED && c->kill_at <= cadre_now())
+            force(c);
+        serve(c);
+        if (round % PATIENCE == 0)
+            cadre_yield();
     }
     return ended;
 }
@@ -278,7 +307,7 @@ static int attend(struct cadre_ctx *ctx, struct command *c)
 static void finish(struct command *c, struct rusage *usage)
 {
     if (c->stage != RUNNING) {
-        cdr_child_kill(c->pid, CDR_KILL); /* whoever is left of its group */
+        signal_group(c, CDR_KILL); /* whoever is left of its group */
         for (int i = OUT; i <= ERR; i++)
             if (c->fds[i].fd >= 0)
                 take(c, i);
@@ -293,97 +322,156 @@ static void finish(struct command *c, struct rusage *usage)
 static void explain(const struct command *c, char *message)
 {
     const struct stream *s = &c->err;
-    size_t n = s->lines ? 0 : s->used, begin = 0;
+    const char *name = c->from.argv[0];
+    size_t n = s->end_used, begin = 0;
 
-    while (n > 0 && s->line[n - 1] == '\n')
+    while (n > 0 && s->end[n - 1] == '\n')
         n--;
     if (n > CADRE_MESSAGE_SIZE - 1) {
-        begin = n - (CADRE_MESSAGE_SIZE - 1);
-        for (size_t i = begin; i < n; i++)
-            if (s->line[i] == '\n') {
-                begin = i + 1;
-                break;
-            }
+        const char *cut = s->end + n - CADRE_MESSAGE_SIZE, *newline = memchr(cut, '\n', CADRE_MESSAGE_SIZE);
+
+        begin = newline != NULL ? (size_t)(newline + 1 - s->end) : n - (CADRE_MESSAGE_SIZE - 1);
     }
-    if (n > begin) {
-        memcpy(message, s->line + begin, n - begin);
-        message[n - begin] = 0;
-    } else if (c->signal != 0) {
-        snprintf(message, CADRE_MESSAGE_SIZE, "%s: ended by signal %d", c->from->argv[0], c->signal);
-    } else {
-        snprintf(message, CADRE_MESSAGE_SIZE, "%s: exit status %d", c->from->argv[0], c->status);
-    }
+    for (size_t i = begin; i < n; i++)
+        *message++ = s->end[i] != 0 ? s->end[i] : '?';
+    *message = 0;
+    if (n > begin)
+        return;
+    if (c->error != 0)
+        snprintf(message, CADRE_MESSAGE_SIZE, "%s: %s", name, cadre_strerror(c->error));
+    else if (c->signal != 0)
+        snprintf(message, CADRE_MESSAGE_SIZE, "%s: ended by signal %d", name, c->signal);
+    else
+        snprintf(message, CADRE_MESSAGE_SIZE, "%s: exit status %d", name, c->status);
 }
 
 static bool is_valid(const struct cadre_command *from)
 {
     return from != NULL && from->argv != NULL && from->argv[0] != NULL && (from->input != NULL || from->input_size == 0)
            && (from->out_text != NULL || from->out_size == 0) && (from->err_text != NULL || from->err_size == 0) && from->in >= 0
-           && from->out >= 0 && from->err >= 0 && (from->in == 0 || (from->input_size == 0 && (from->flags & CADRE_EXEC_STDIN) == 0))
+           && from->out >= 0 && from->err >= 0 && (from->in != 0) + (from->input_size != 0) + ((from->flags & CADRE_EXEC_STDIN) != 0) <= 1
            && (from->out == 0 || from->out_text == NULL) && (from->err == 0 || from->err_text == NULL)
            && (from->flags & ~(CADRE_EXEC_STDIN | CADRE_EXEC_KEEP_FDS)) == 0;
 }
 
-static void begin(struct command *c, const struct cadre_command *from)
+static void stream_begin(struct stream *s, char *text, size_t size)
 {
-    c->from = from;
-    c->pid = 0;
-    c->fed = 0;
-    c->stage = RUNNING;
-    c->stopped = c->status = c->signal = c->error = 0;
-    c->exited = false;
-    for (int i = 0; i < N; i++)
-        c->fds[i] = (struct pollfd){ .fd = -1, .events = i == IN ? POLLOUT : POLLIN };
-    c->out.text = from->out_text;
-    c->out.size = from->out_size;
-    c->err.text = from->err_text;
-    c->err.size = from->err_size;
-    c->out.length = c->err.length = c->out.used = c->err.used = 0;
-    c->out.lines = c->err.lines = from->line != NULL;
-    if (from->out_size > 0)
-        from->out_text[0] = 0;
-    if (from->err_size > 0)
-        from->err_text[0] = 0;
+    s->text = text;
+    s->size = size;
+    s->length = s->used = s->end_used = 0;
+    if (size > 0)
+        text[0] = 0;
 }
 
-/* What the call returns, with `ended` the error of ctx. */
-static int outcome(const struct command *c, int ended)
+/* NULL: no memory. */
+static struct command *begin(const struct cadre_command *from)
 {
-    if (ended != 0 || c->stopped != 0 || c->error != 0)
-        return ended != 0 ? ended : c->stopped != 0 ? c->stopped : c->error;
-    return c->signal != 0 ? 128 + c->signal : c->status;
+    int saved = errno;
+    struct command *c = malloc(sizeof *c);
+
+    errno = saved;
+    if (c == NULL)
+        return NULL;
+    memset(c, 0, offsetof(struct command, out));
+    c->from = *from;
+    for (int i = 0; i < N; i++)
+        c->fds[i] = (struct pollfd){ .fd = -1, .events = i == IN ? POLLOUT : POLLIN };
+    stream_begin(&c->out, from->out_text, from->out_size);
+    stream_begin(&c->err, from->err_text, from->err_size);
+    return c;
+}
+
+/* `line` has panicked, and the caller's variables are gone. */
+static void abandon(void *arg)
+{
+    struct command *c = arg;
+    struct rusage usage;
+
+    c->out.text = c->err.text = NULL;
+    close_fd(c, IN);
+    ask(c);
+    (void)attend(NULL, c);
+    finish(c, &usage);
+    free(c);
+}
+
+/* Only `line` may panic. Outside a task that is the end of the program. */
+static int guard(struct command *c)
+{
+    int error = c->from.line != NULL ? cadre_defer(abandon, c) : 0;
+
+    return error == -EPERM ? 0 : error;
+}
+
+/* Not left to the end of the task, which may run many commands. */
+static void unguard(struct command *c)
+{
+    struct cdr_frame *frame = cdr_frame_now();
+    struct cdr_deferred **link = frame != NULL ? &frame->deferred : NULL, *deferred = NULL;
+
+    if (link == NULL || c->from.line == NULL)
+        return;
+    while ((deferred = *link) != NULL && deferred->arg != c)
+        link = &deferred->next;
+    if (deferred != NULL)
+        *link = deferred->next;
+    free(deferred);
+}
+
+static int run(struct cadre_ctx *ctx, struct command *c, struct cadre_exit *exit)
+{
+    int error = attend(ctx, c), code;
+
+    finish(c, &exit->usage);
+    code = error != 0 ? error : c->stopped != 0 ? c->stopped : c->error;
+    if (code == 0)
+        code = c->signal != 0 ? 128 + c->signal : c->status;
+    exit->status = c->error == 0 && c->signal == 0 ? c->status : -1;
+    exit->signal = c->signal;
+    exit->pid = c->pid;
+    exit->out_length = c->out.length;
+    exit->err_length = c->err.length;
+    if (code != 0)
+        explain(c, exit->message);
+    if (code != 0 && error == 0 && c->stopped == 0)
+        (void)cadre_fail_at(ctx, NULL, 0, code, "%s", exit->message);
+    return code;
+}
+
+static int not_started(struct cadre_ctx *ctx, const struct cadre_command *command, int error)
+{
+    const char *name = command->argv[0], *place = command->directory, *why = cadre_strerror(error);
+
+    if (place != NULL)
+        return cadre_fail_at(ctx, NULL, 0, error, "%s: %s (in %s)", name, why, place);
+    return cadre_fail_at(ctx, NULL, 0, error, "%s: %s", name, why);
 }
 
 int cadre_exec(struct cadre_ctx *ctx, const struct cadre_command *command, struct cadre_exit *result)
 {
     cadre_time begun = cadre_now();
     struct cadre_exit exit = { 0 };
-    struct command c;
-    int error, code;
+    struct command *c;
+    int code = is_valid(command) ? cadre_ctx_error(ctx) : -EINVAL;
 
-    if (!is_valid(command))
-        return -EINVAL;
-    error = cadre_ctx_error(ctx);
-    if (error != 0)
-        return error;
-    begin(&c, command);
-    error = start(&c);
-    if (error != 0)
-        return cadre_fail_at(ctx, NULL, 0, error, "%s: %s", command->argv[0], cadre_strerror(error));
-    error = attend(ctx, &c);
-    finish(&c, &exit.usage);
-    code = outcome(&c, error);
-    exit.status = c.error == 0 && c.signal == 0 ? c.status : -1;
-    exit.signal = c.signal;
-    exit.pid = c.pid;
-    exit.out_length = c.out.length;
-    exit.err_length = c.err.length;
-    exit.time = cadre_now() - begun;
     if (code != 0)
-        explain(&c, exit.message);
-    if (code > 0)
-        (void)cadre_fail_at(ctx, NULL, 0, code, "%s", exit.message);
-    if (result != NULL)
+        return code;
+    c = begin(command);
+    if (c == NULL)
+        return -ENOMEM;
+    code = guard(c);
+    if (code == 0) {
+        code = start(c);
+        if (code == 0)
+            code = run(ctx, c, &exit);
+        else
+            (void)not_started(ctx, command, code);
+        unguard(c);
+    }
+    if (exit.pid != 0 && result != NULL) {
+        exit.time = cadre_now() - begun;
         *result = exit;
+    }
+    free(c);
     return code;
 }

@@ -2,7 +2,10 @@
  * Reading, writing and connecting: try, and when that would block, wait and try again. */
 #include "io/descriptor.h"
 
-enum { EAGER = 64 }; /* calls in a row that need not wait; then others have a turn */
+enum {
+    EAGER = 64, /* calls in a row that need not wait; then others have a turn */
+    VAIN = 8,   /* calls in a row that could not be made though fd was ready */
+};
 
 static void have_manners(void)
 {
@@ -33,10 +36,18 @@ struct transfer {
     const struct msghdr *send;
 };
 
+/* Else SIGPIPE may come, which on the pool's threads is blocked. */
+static bool on_pool(void)
+{
+    const struct cdr_worker *w = cdr_self_or_null();
+
+    return w != NULL && w->pool;
+}
+
 static ssize_t read_now(struct transfer *t) { return cdr_read_now(t->fd, t->buf, t->size); }
 static ssize_t read_file(struct transfer *t) { return cdr_read_file(t->fd, t->buf, t->size); }
-static ssize_t write_now(struct transfer *t) { return cdr_write_now(t->fd, t->from, t->size); }
-static ssize_t write_file(struct transfer *t) { return cdr_write_file(t->fd, t->from, t->size); }
+static ssize_t write_now(struct transfer *t) { return cdr_write_now(t->fd, t->from, t->size, !on_pool()); }
+static ssize_t write_file(struct transfer *t) { return cdr_write_file(t->fd, t->from, t->size, !on_pool()); }
 static ssize_t accept_now(struct transfer *t) { return cdr_accept_now(t->fd, t->addr, t->addr_size); }
 static ssize_t recvmsg_now(struct transfer *t) { return cdr_recvmsg_now(t->fd, t->message, t->flags); }
 static ssize_t sendmsg_now(struct transfer *t) { return cdr_sendmsg_now(t->fd, t->send, t->flags); }
@@ -46,8 +57,12 @@ static ssize_t transfer(struct cadre_ctx *ctx, struct transfer *t, uint32_t even
     ssize_t got;
 
     have_manners();
-    while ((got = t->now(t)) == -EAGAIN) {
-        int ready = cdr_wait_fd(ctx, t->fd, events);
+    for (int vain = 0; (got = t->now(t)) == -EAGAIN; vain++) {
+        /* A local datagram socket is ready to be written to as long as it has room itself, whether the receiver has or not. */
+        int ready = vain < VAIN ? cdr_wait_fd(ctx, t->fd, events) : cadre_sleep(ctx, CADRE_MS(1));
+
+        if (vain >= VAIN && ready == 0)
+            continue;
 
         if (ready < 0)
             return ready;

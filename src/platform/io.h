@@ -39,13 +39,13 @@ void cdr_bell_clear(int bell);
 
 /* ---- reading and writing without blocking (transfer.c) ---- */
 
-/* Up to size bytes: their number, or -EAGAIN when that would block. */
+/* Up to size bytes: their number, or -EAGAIN when that would block. quiet: keep SIGPIPE, which the thread does not block, from coming. */
 ssize_t cdr_read_now(int fd, void *buf, size_t size);
-ssize_t cdr_write_now(int fd, const void *buf, size_t size);
+ssize_t cdr_write_now(int fd, const void *buf, size_t size, bool quiet);
 
-/* The same for what is always ready. */
+/* The same as the descriptor's own mode has it. */
 ssize_t cdr_read_file(int fd, void *buf, size_t size);
-ssize_t cdr_write_file(int fd, const void *buf, size_t size);
+ssize_t cdr_write_file(int fd, const void *buf, size_t size, bool quiet);
 
 /* -EAGAIN when they would block; the descriptor is non-blocking from then on. */
 int cdr_accept_now(int fd, struct sockaddr *addr, socklen_t *size);
@@ -62,9 +62,6 @@ int cdr_close(int fd);
 
 /* Two ends of a pipe, close-on-exec; ours is non-blocking: ends[mine]. */
 int cdr_pipe(int ends[2], int mine);
-
-/* As write(2) to a non-blocking pipe; when nobody reads, -EPIPE and no SIGPIPE. */
-ssize_t cdr_pipe_write(int fd, const void *buf, size_t size);
 
 /* ---- child processes (spawn.c) ---- */
 
@@ -92,8 +89,8 @@ int cdr_child_look(int handle, int *status, int *signal);
 /* Let it go, once it has exited. */
 int cdr_child_reap(int handle, struct rusage *usage);
 
-/* To all of its group. */
-void cdr_child_kill(pid_t group, int signal);
+/* To all of its group; and to itself, should it have left that. It must not have been let go. */
+void cdr_child_kill(pid_t pid, int signal);
 
 /* ---- signals (signal.c) ---- */
 

@@ -91,7 +91,11 @@ int cdr_spawn(const struct cdr_spawn *how, pid_t *pid, int *handle)
         *handle = (int)syscall(SYS_pidfd_open, *pid, 0);
         if (*handle < 0) { /* no descriptor left, say: what cannot be watched must not run */
             error = errno;
-            kill(-*pid, SIGKILL);
+            if (error == ESRCH) { /* somebody else has waited for it, or SIGCHLD is ignored */
+                errno = saved;
+                return -ECHILD;
+            }
+            cdr_child_kill(*pid, SIGKILL);
             while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
                 ;
         }
@@ -130,10 +134,11 @@ int cdr_child_reap(int handle, struct rusage *usage)
     return wait_id(handle, &info, 0, usage);
 }
 
-void cdr_child_kill(pid_t group, int signal)
+void cdr_child_kill(pid_t pid, int signal)
 {
     int saved = errno;
 
-    kill(-group, signal);
+    if (kill(-pid, signal) < 0 || signal == SIGKILL)
+        kill(pid, signal); /* it may have left its group */
     errno = saved;
 }

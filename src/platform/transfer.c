@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +41,17 @@ static bool is_ready(int fd, short events)
     return RETRY(poll(&one, 1, 0)) > 0;
 }
 
+/* Would the call block only for as long as the device takes? Keeps errno. */
+static bool is_file(int fd)
+{
+    struct stat info;
+    int saved = errno;
+    bool file = fstat(fd, &info) == 0 && (S_ISREG(info.st_mode) || S_ISBLK(info.st_mode));
+
+    errno = saved;
+    return file;
+}
+
 static bool knows_no_nowait(void) { return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ESPIPE; }
 
 ssize_t cdr_read_now(int fd, void *buf, size_t size)
@@ -54,25 +66,84 @@ ssize_t cdr_read_now(int fd, void *buf, size_t size)
         if (got < 0 && knows_no_nowait()) {
             errno = EAGAIN;
             got = is_ready(fd, POLLIN) ? RETRY(read(fd, buf, size)) : -1;
+        } else if (got < 0 && errno == EAGAIN && is_file(fd)) {
+            got = RETRY(read(fd, buf, size)); /* not in the cache */
         }
     }
     return outcome(got, saved);
 }
 
-ssize_t cdr_write_now(int fd, const void *buf, size_t size)
+/* ---- writing, without SIGPIPE ---- */
+
+/* SIGPIPE is blocked for the moment. */
+struct hush {
+    bool on;
+    sigset_t pipe, before, pending;
+};
+
+static void hush_begin(struct hush *hush, bool on)
+{
+    hush->on = on;
+    if (!on)
+        return;
+    sigemptyset(&hush->pipe);
+    sigaddset(&hush->pipe, SIGPIPE);
+    sigpending(&hush->pending);
+    pthread_sigmask(SIG_BLOCK, &hush->pipe, &hush->before);
+}
+
+/* If the call raised it, and it was not pending before, it is taken away. Keeps errno. */
+static void hush_end(struct hush *hush, ssize_t put)
+{
+    const struct timespec at_once = { 0 };
+    int error = errno;
+
+    if (!hush->on)
+        return;
+    if (put < 0 && error == EPIPE && sigismember(&hush->pending, SIGPIPE) != 1)
+        while (sigtimedwait(&hush->pipe, NULL, &at_once) < 0 && errno == EINTR)
+            ;
+    pthread_sigmask(SIG_SETMASK, &hush->before, NULL);
+    errno = error;
+}
+
+ssize_t cdr_write_file(int fd, const void *buf, size_t size, bool quiet)
+{
+    int saved = errno;
+    struct hush hush;
+    ssize_t put;
+
+    hush_begin(&hush, quiet);
+    put = RETRY(write(fd, buf, size));
+    hush_end(&hush, put);
+    return outcome(put, saved);
+}
+
+static ssize_t write_other(int fd, const void *buf, size_t size, bool quiet)
+{
+    struct iovec all = { .iov_base = (void *)(uintptr_t)buf, .iov_len = size };
+    struct hush hush;
+    ssize_t put;
+
+    hush_begin(&hush, quiet);
+    put = RETRY(pwritev2(fd, &all, 1, -1, RWF_NOWAIT));
+    if (put < 0 && knows_no_nowait()) {
+        errno = EAGAIN;
+        put = is_ready(fd, POLLOUT) ? RETRY(write(fd, buf, size < ONE_PIECE ? size : ONE_PIECE)) : -1;
+    } else if (put < 0 && errno == EAGAIN && is_file(fd)) {
+        put = RETRY(write(fd, buf, size));
+    }
+    hush_end(&hush, put);
+    return put;
+}
+
+ssize_t cdr_write_now(int fd, const void *buf, size_t size, bool quiet)
 {
     int saved = errno;
     ssize_t put = RETRY(send(fd, buf, size, MSG_DONTWAIT | MSG_NOSIGNAL));
 
-    if (put < 0 && errno == ENOTSOCK) {
-        struct iovec all = { .iov_base = (void *)(uintptr_t)buf, .iov_len = size };
-
-        put = RETRY(pwritev2(fd, &all, 1, -1, RWF_NOWAIT));
-        if (put < 0 && knows_no_nowait()) {
-            errno = EAGAIN;
-            put = is_ready(fd, POLLOUT) ? RETRY(write(fd, buf, size < ONE_PIECE ? size : ONE_PIECE)) : -1;
-        }
-    }
+    if (put < 0 && errno == ENOTSOCK)
+        put = write_other(fd, buf, size, quiet);
     return outcome(put, saved);
 }
 
@@ -81,13 +152,6 @@ ssize_t cdr_read_file(int fd, void *buf, size_t size)
     int saved = errno;
 
     return outcome(RETRY(read(fd, buf, size)), saved);
-}
-
-ssize_t cdr_write_file(int fd, const void *buf, size_t size)
-{
-    int saved = errno;
-
-    return outcome(RETRY(write(fd, buf, size)), saved);
 }
 
 static int make_nonblocking(int fd)
@@ -170,26 +234,4 @@ int cdr_pipe(int ends[2], int mine)
         make_nonblocking(ends[mine]);
     errno = saved;
     return -error;
-}
-
-/* A plain thread may have SIGPIPE unblocked: it is blocked for the moment, and taken away if this raised it. */
-ssize_t cdr_pipe_write(int fd, const void *buf, size_t size)
-{
-    const struct timespec at_once = { 0 };
-    sigset_t pipe, before, pending;
-    int saved = errno, error;
-    ssize_t put;
-
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    sigpending(&pending);
-    pthread_sigmask(SIG_BLOCK, &pipe, &before);
-    put = RETRY(write(fd, buf, size));
-    error = errno;
-    if (put < 0 && error == EPIPE && sigismember(&pending, SIGPIPE) != 1)
-        while (sigtimedwait(&pipe, NULL, &at_once) < 0 && errno == EINTR)
-            ;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = error;
-    return outcome(put, saved);
 }
