@@ -9,8 +9,8 @@
  *   - The event comes before the call is parked: waking is by cdr_wait_claim and cdr_wait_finish, as for everything that blocks.
  *   - An event was collected, but not handed out, while its waiter left and another came: each arming has a number, which the event
  *     carries, and one of an older arming is dropped. Nothing is lost by that, as arming makes the kernel look again.
- *   - The descriptor was closed, by whomever, and the number is in use again: the kernel does not know the new one, so arming it fails
- *     with ENOENT. Those who still wait for the old one are told then that it is closed.
+ *   - The descriptor was closed, by whomever, and the number is in use again: the kernel does not know the new one, so arming it fails.
+ *     Those who still wait for the old one are told then that it is closed.
  *   - cadre_close while others wait: it takes them out of the list under the lock, and closes under it too, so that nobody can arm what is
  *     about to go.
  * Lock order: a descriptor's lock before a context's; cadre_poll holds one descriptor's lock at a time. */
@@ -42,8 +42,8 @@ static struct descriptor *table[CHUNKS];
 /* After fork(2) nobody waits any more. */
 static void forget(void)
 {
-    for (int i = 0; i < CHUNKS && table[i] != NULL; i++)
-        for (int j = 0; j < CHUNK; j++)
+    for (int i = 0; i < CHUNKS; i++)
+        for (int j = 0; j < CHUNK && table[i] != NULL; j++)
             table[i][j] = (struct descriptor){ 0 };
 }
 
@@ -62,23 +62,19 @@ static struct descriptor *look_up(int fd)
     return chunk != NULL ? &chunk[fd % CHUNK] : NULL;
 }
 
-/* All chunks up to fd's, so that forget finds them. */
 static struct descriptor *need(int fd)
 {
     static struct cdr_lock growing;
+    struct descriptor **chunk = &table[fd / CHUNK];
     int saved = errno;
 
-    if (fd < 0 || fd >= CHUNK * CHUNKS || look_up(fd) != NULL)
-        return look_up(fd);
-    cdr_lock(&growing);
-    for (int i = 0; i <= fd / CHUNK; i++) {
-        if (table[i] == NULL)
-            cdr_store_release(&table[i], calloc(CHUNK, sizeof(struct descriptor)));
-        if (table[i] == NULL)
-            break;
+    if (cdr_unlikely(cdr_load_acquire(chunk) == NULL)) {
+        cdr_lock(&growing);
+        if (*chunk == NULL)
+            cdr_store_release(chunk, calloc(CHUNK, sizeof(struct descriptor)));
+        cdr_unlock(&growing);
+        errno = saved;
     }
-    cdr_unlock(&growing);
-    errno = saved;
     return look_up(fd);
 }
 
@@ -113,12 +109,12 @@ static int arm(struct descriptor *d, int fd, struct interest *interest)
 
     d->wanted = d->interests != NULL ? d->wanted | events : events;
     error = cdr_epoll_arm(cdr_poller.epoll, fd, d->wanted, next_tag(d, fd), false);
-    if (error == -ENOENT) {
+    if (error == -ENOENT || error == -EPERM || error == -EBADF) {
         wake_all(d, CDR_WOKEN_CLOSED); /* it was another descriptor that they wait for */
         d->wanted = events;
-        if (interest != NULL)
-            error = cdr_epoll_arm(cdr_poller.epoll, fd, events, next_tag(d, fd), true);
     }
+    if (error == -ENOENT && interest != NULL)
+        error = cdr_epoll_arm(cdr_poller.epoll, fd, events, next_tag(d, fd), true);
     if (error == 0 && interest != NULL)
         cdr_list_append(&d->interests, &interest->node);
     return error;
@@ -158,11 +154,14 @@ static void happened(uint64_t tag, uint32_t events)
 
 static int enlist(int fd, struct interest *interest)
 {
-    struct descriptor *d = need(fd);
+    struct descriptor *d;
     int error;
 
+    if (fd < 0 || fd >= CHUNK * CHUNKS)
+        return -EBADF;
+    d = need(fd);
     if (d == NULL)
-        return fd < 0 ? -EBADF : -ENOMEM;
+        return -ENOMEM;
     cdr_lock(&d->lock);
     error = arm(d, fd, interest);
     cdr_unlock(&d->lock);
