@@ -11,13 +11,13 @@ struct empty {
     int limit;
 };
 
-static int empty(struct cadre_ctx *ctx, void *arg)
+static inline int empty(struct cadre_ctx *ctx, void *arg)
 {
     (void)ctx, (void)arg;
     return 0;
 }
 
-static int tick(struct cadre_ctx *ctx, void *arg)
+static inline int tick(struct cadre_ctx *ctx, void *arg)
 {
     (void)ctx, (void)arg;
     bench_tick();
@@ -35,7 +35,7 @@ static inline void empty_groups(const struct empty *e, cadre_fn *fn)
     }
 }
 
-static void empty_run(const void *arg)
+static inline void empty_run(const void *arg)
 {
     empty_groups((const struct empty *)arg, empty);
 }

@@ -48,7 +48,7 @@ static void run(const void *arg)
 
 int main(void)
 {
-    const struct fib_case c = fib_case();
+    const struct fib_case c = fib_pick();
 
     return bench_serve(cadre_version(), "ns/spawn", (double)c.spawns, run, &c);
 }

@@ -20,7 +20,7 @@ static void run(const void *arg, double *figures)
 
 int main(void)
 {
-    const double span = (double)bench_pick(2000, 500) * 1e6;
+    const double span = (double)bench_pick(2000, 300) * 1e6;
 
     return bench_answer(cadre_version(), "us of CPU", run, &span);
 }

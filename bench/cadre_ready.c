@@ -84,7 +84,7 @@ static void run(const void *arg, double *figures)
 int main(int argc, char **argv)
 {
     int blocked = argc > 1 && strcmp(argv[1], "ready_blocked") == 0;
-    struct scene s = {.load = blocked ? sit : compute, .sleeps = bench_pick(MOST_SLEEPS, 50)};
+    struct scene s = {.load = blocked ? sit : compute, .sleeps = bench_pick(MOST_SLEEPS, 30)};
 
     return bench_answer(cadre_version(), "us\tp99\tus", run, &s);
 }

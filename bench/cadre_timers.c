@@ -6,6 +6,11 @@
 
 #include "timers.h"
 
+struct load {
+    long timers;
+    cadre_time span;
+};
+
 struct start {
     cadre_time due;
     double late;
@@ -22,7 +27,8 @@ static int note(struct cadre_ctx *ctx, void *arg)
 
 static void run(const void *arg, double *figures)
 {
-    const long n = *(const long *)arg;
+    const long n = ((const struct load *)arg)->timers;
+    const cadre_time span = ((const struct load *)arg)->span;
     struct start *starts = malloc((size_t)n * sizeof *starts);
     double *late = malloc((size_t)n * sizeof *late), cpu = bench_cpu();
     struct cadre_group g = {0};
@@ -30,7 +36,7 @@ static void run(const void *arg, double *figures)
 
     bench_require(starts != NULL && late != NULL, "memory");
     for (long i = 0; i < n; i++) {
-        cadre_time delay = timers_delay(&random);
+        cadre_time delay = timers_delay(&random, span);
 
         starts[i] = (struct start){.due = cadre_now() + delay, .late = -1};
         cadre_go_after(&g, delay, note, &starts[i], NULL);
@@ -46,7 +52,7 @@ static void run(const void *arg, double *figures)
 
 int main(void)
 {
-    long n = bench_pick(1000000, 100000);
+    const struct load load = {bench_pick(1000000, 50000), CADRE_MS(bench_pick(2000, 200))};
 
-    return bench_answer(cadre_version(), "CPU s\tlate\tms", run, &n);
+    return bench_answer(cadre_version(), "CPU s\tlate\tms", run, &load);
 }

@@ -12,7 +12,7 @@ struct fib_case {
     long result, spawns;
 };
 
-static inline struct fib_case fib_case(void)
+static inline struct fib_case fib_pick(void)
 {
     struct fib_case c;
 

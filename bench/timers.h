@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The delays of the question timers, in C and C++: the same for everybody, evenly spread from 0 to the span.
+ * The delays of the question timers, in C and C++: the same for everybody, evenly spread from 0 to two seconds.
  */
 #ifndef TIMERS_H
 #define TIMERS_H
@@ -9,12 +9,10 @@
 
 #include "bench.h"
 
-#define TIMERS_SPAN 2000000000
-
-static inline int64_t timers_delay(uint64_t *state)
+static inline int64_t timers_delay(uint64_t *state, int64_t span)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX generator */
-    return (int64_t)((*state >> 33) * TIMERS_SPAN >> 31);
+    return (int64_t)((*state >> 33) * (uint64_t)span >> 31);
 }
 
 /* What a run came to: CPU seconds, and how late in ms the latest was, but for one in a hundred. */

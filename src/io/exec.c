@@ -39,6 +39,7 @@ struct stream {
 
 /* On the heap: the frames of a task that panics, in `line`, are gone when its deferred calls run. */
 struct command {
+    struct cadre_ctx *ctx;
     struct cadre_command from;
     struct pollfd fds[N]; /* ours: -1 once it is closed */
     pid_t pid;
@@ -179,7 +180,7 @@ static void hand_line(struct command *c, struct stream *s)
     int code;
 
     s->line[s->used] = 0;
-    if (c->stopped == 0 && c->stage == RUNNING) {
+    if (c->stage == RUNNING && cadre_ctx_error(c->ctx) == 0) { /* a pipe full of lines can take long */
         code = c->from.line(c->from.line_arg, s == &c->out ? 1 : 2, s->line, s->used);
         if (code != 0) {
             c->stopped = code;
@@ -254,7 +255,7 @@ static bool is_at_end(const struct command *c) { return c->stage == KILLED || (c
 static bool is_over(const struct command *c) { return c->exited && is_at_end(c); }
 
 /* Wait until something can be done, or ctx ends, or the command's grace. 0, or an error: then everything is looked at. */
-static int await(struct cadre_ctx *ctx, struct command *c)
+static int await(struct command *c)
 {
     struct pollfd fds[N];
     int n;
@@ -262,7 +263,7 @@ static int await(struct cadre_ctx *ctx, struct command *c)
     memcpy(fds, c->fds, sizeof fds);
     if (!is_at_end(c))
         fds[CHILD].fd = -1;
-    n = cadre_poll(c->stage == RUNNING ? ctx : NULL, fds, N, c->stage == ASKED ? c->kill_at : 0);
+    n = cadre_poll(c->stage == RUNNING ? c->ctx : NULL, fds, N, c->stage == ASKED ? c->kill_at : 0);
     for (int i = 0; i < N; i++)
         c->fds[i].revents = n > 0 ? fds[i].revents : n == 0 ? (short)0 : POLLIN;
     return n < 0 ? n : 0;
@@ -280,15 +281,15 @@ static void serve(struct command *c)
 }
 
 /* 0, or the error of ctx, when that ended it; or what kept it from being waited for. */
-static int attend(struct cadre_ctx *ctx, struct command *c)
+static int attend(struct command *c)
 {
     int ended = 0;
 
     for (unsigned round = 1; !is_over(c); round++) {
-        int error = c->stage == RUNNING ? cadre_ctx_error(ctx) : 0;
+        int error = c->stage == RUNNING ? cadre_ctx_error(c->ctx) : 0;
 
         if (error == 0)
-            error = await(ctx, c);
+            error = await(c);
         if (error != 0 && c->stage == RUNNING) {
             ended = error;
             ask(c);
@@ -364,7 +365,7 @@ static void stream_begin(struct stream *s, char *text, size_t size)
 }
 
 /* NULL: no memory. */
-static struct command *begin(const struct cadre_command *from)
+static struct command *begin(struct cadre_ctx *ctx, const struct cadre_command *from)
 {
     int saved = errno;
     struct command *c = malloc(sizeof *c);
@@ -373,6 +374,7 @@ static struct command *begin(const struct cadre_command *from)
     if (c == NULL)
         return NULL;
     memset(c, 0, offsetof(struct command, out));
+    c->ctx = ctx;
     c->from = *from;
     for (int i = 0; i < N; i++)
         c->fds[i] = (struct pollfd){ .fd = -1, .events = i == IN ? POLLOUT : POLLIN };
@@ -390,7 +392,7 @@ static void abandon(void *arg)
     c->out.text = c->err.text = NULL;
     close_fd(c, IN);
     ask(c);
-    (void)attend(NULL, c);
+    (void)attend(c);
     finish(c, &usage);
     free(c);
 }
@@ -418,9 +420,9 @@ static void unguard(struct command *c)
     free(deferred);
 }
 
-static int run(struct cadre_ctx *ctx, struct command *c, struct cadre_exit *exit)
+static int run(struct command *c, struct cadre_exit *exit)
 {
-    int error = attend(ctx, c), code;
+    int error = attend(c), code;
 
     finish(c, &exit->usage);
     code = error != 0 ? error : c->stopped != 0 ? c->stopped : c->error;
@@ -434,7 +436,7 @@ static int run(struct cadre_ctx *ctx, struct command *c, struct cadre_exit *exit
     if (code != 0)
         explain(c, exit->message);
     if (code != 0 && error == 0 && c->stopped == 0)
-        (void)cadre_fail_at(ctx, NULL, 0, code, "%s", exit->message);
+        (void)cadre_fail_at(c->ctx, NULL, 0, code, "%s", exit->message);
     return code;
 }
 
@@ -456,14 +458,14 @@ int cadre_exec(struct cadre_ctx *ctx, const struct cadre_command *command, struc
 
     if (code != 0)
         return code;
-    c = begin(command);
+    c = begin(ctx, command);
     if (c == NULL)
         return -ENOMEM;
     code = guard(c);
     if (code == 0) {
         code = start(c);
         if (code == 0)
-            code = run(ctx, c, &exit);
+            code = run(c, &exit);
         else
             (void)not_started(ctx, command, code);
         unguard(c);

@@ -20,13 +20,12 @@ int cdr_epoll_open(int *epoll, int *bell)
     struct epoll_event event = { .events = EPOLLIN, .data.u64 = CDR_BELL };
     int saved = errno, error;
 
-    *bell = cdr_bell_open();
-    if (*bell < 0)
-        return *bell;
-    *epoll = epoll_create1(EPOLL_CLOEXEC);
+    *bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    *epoll = *bell < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
     error = *epoll < 0 || epoll_ctl(*epoll, EPOLL_CTL_ADD, *bell, &event) < 0 ? errno : 0;
     if (error != 0) {
-        close(*bell);
+        if (*bell >= 0)
+            close(*bell);
         if (*epoll >= 0)
             close(*epoll);
     }
@@ -93,14 +92,6 @@ int cdr_epoll_wait(int epoll, struct cdr_event *events, int n, int64_t deadline)
         events[i] = (struct cdr_event){ .tag = got[i].data.u64, .events = got[i].events };
     errno = saved;
     return count > 0 ? count : 0;
-}
-
-int cdr_bell_open(void)
-{
-    int saved = errno, bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), error = errno;
-
-    errno = saved;
-    return bell < 0 ? -error : bell;
 }
 
 void cdr_bell_ring(int bell)

@@ -32,8 +32,6 @@ void cdr_epoll_remove(int epoll, int fd);
 /* Collect up to n events; wait for the first until `deadline`: 0 not at all, INT64_MAX for ever. Returns how many. */
 int cdr_epoll_wait(int epoll, struct cdr_event *events, int n, int64_t deadline);
 
-/* A bell of its own: the descriptor that can be read once it has rung, or a negative errno. */
-int cdr_bell_open(void);
 void cdr_bell_ring(int bell);
 void cdr_bell_clear(int bell);
 
@@ -94,16 +92,15 @@ void cdr_child_kill(pid_t pid, int signal);
 
 /* ---- signals (signal.c) ---- */
 
-/* From now on these signals are counted and ring the bell, and the caller waits for them. -EINVAL: none in the set, or one that must
- * not be taken. */
-int cdr_signals_take(const sigset_t *set, int bell);
-void cdr_signals_leave(const sigset_t *set);
+/* From now on these signals are counted, each by a bell. -EINVAL: none in the set, or one that must not be taken. */
+int cdr_signals_take(const sigset_t *set);
 
 /* One of these that has come: its number, or 0. */
 int cdr_signals_next(const sigset_t *set);
 
-/* Has one come that somebody waits for? */
-bool cdr_signals_left(void);
+/* Their bells, of which one can be read when one has come. Returns how many, at most CDR_SIGNALS. */
+#define CDR_SIGNALS 64
+size_t cdr_signals_bells(const sigset_t *set, struct pollfd *fds);
 
 /* A descriptor that can be read when one of the signals is pending, because all block it; and to take it: its number, or 0. */
 int cdr_signals_open(const sigset_t *set);

@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: MIT
- * Signals as events. A signal that is waited for gets a handler, which counts it and rings a bell: all that a handler may do. Where the
- * program blocks it in all threads no handler runs, and signalfd(2) tells of it.
- *
- * The counts are taken one by one, by whoever gets there first. There is one bell for all. Whoever clears it and then sees a count left that
- * somebody else waits for rings it again; that one has said so before its own last look, so it is not missed. */
+ * Signals as events. A signal that is waited for gets a handler and a bell, an eventfd(2) that counts how often it has come: to ring it is
+ * all that the handler does, and who waits for the bell takes one off its count, so that none is lost and none comes twice. Where the
+ * program blocks the signal in all threads no handler runs, and signalfd(2) tells of it. */
 #define _GNU_SOURCE 1
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "platform/io.h"
 #include "platform/os.h"
 
-static uint32_t arrived[NSIG]; /* written by handlers */
-static uint32_t waiting[NSIG]; /* calls that wait for it */
-static int the_bell = -1;
+static struct cdr_lock lock;
+static int bells[NSIG]; /* the descriptor, or 0; it stays open for ever, as a handler may ring it at any time */
 
 static void handle(int signal)
 {
-    cdr_add_seq(&arrived[signal], 1u);
-    cdr_bell_ring(cdr_load(&the_bell));
+    int bell = cdr_load(&bells[signal]);
+
+    if (bell != 0)
+        cdr_bell_ring(bell);
 }
 
 /* Not the ones that nothing can catch, nor those that the running instruction itself raises. */
@@ -33,9 +34,12 @@ static bool may_be_taken(int signal)
 /* After fork(2) nobody waits, and what came was the parent's. */
 static void forget(void)
 {
-    for (int i = 0; i < NSIG; i++)
-        arrived[i] = waiting[i] = 0;
-    the_bell = -1;
+    for (int i = 0; i < NSIG; i++) {
+        if (bells[i] != 0)
+            close(bells[i]);
+        bells[i] = 0;
+    }
+    lock = (struct cdr_lock){ 0 };
 }
 static __attribute__((constructor)) void survive_fork(void) { cdr_at_fork(NULL, NULL, forget); }
 
@@ -53,53 +57,65 @@ static int check(const sigset_t *set)
     return found == 0 ? -EINVAL : 0;
 }
 
-int cdr_signals_take(const sigset_t *set, int bell)
+/* The lock is held. Not 0, which stands for none. */
+static int open_bell(int signal)
+{
+    int bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
+
+    if (bell == 0) {
+        bell = fcntl(0, F_DUPFD_CLOEXEC, 3);
+        close(0);
+    }
+    if (bell < 0)
+        return -errno;
+    cdr_store(&bells[signal], bell);
+    return 0;
+}
+
+static int take(int signal)
 {
     struct sigaction action = { .sa_handler = handle, .sa_flags = SA_RESTART };
+    int error = 0;
+
+    sigfillset(&action.sa_mask);
+    if (bells[signal] == 0)
+        error = open_bell(signal);
+    return error == 0 && sigaction(signal, &action, NULL) < 0 ? -errno : error;
+}
+
+int cdr_signals_take(const sigset_t *set)
+{
     int saved = errno, error = check(set);
 
-    if (error != 0)
-        return error;
-    cdr_store(&the_bell, bell);
-    sigfillset(&action.sa_mask);
-    for (int i = 1; i < NSIG; i++) {
-        if (sigismember(set, i) != 1)
-            continue;
-        cdr_add_seq(&waiting[i], 1u);
-        if (sigaction(i, &action, NULL) < 0)
-            error = -errno;
-    }
-    if (error != 0)
-        cdr_signals_leave(set);
+    cdr_lock(&lock);
+    for (int i = 1; i < NSIG && error == 0; i++)
+        if (sigismember(set, i) == 1)
+            error = take(i);
+    cdr_unlock(&lock);
     errno = saved;
     return error;
 }
 
-void cdr_signals_leave(const sigset_t *set)
-{
-    for (int i = 1; i < NSIG; i++)
-        if (sigismember(set, i) == 1)
-            cdr_sub(&waiting[i], 1u);
-}
-
-bool cdr_signals_left(void)
-{
-    for (int i = 1; i < NSIG; i++)
-        if (cdr_load_seq(&arrived[i]) != 0 && cdr_load_seq(&waiting[i]) != 0)
-            return true;
-    return false;
-}
-
 int cdr_signals_next(const sigset_t *set)
 {
-    for (int i = 1; i < NSIG; i++) {
-        uint32_t count = cdr_load(&arrived[i]);
+    uint64_t one;
+    int saved = errno, found = 0;
 
-        while (count > 0 && sigismember(set, i) == 1)
-            if (cdr_cas_seq(&arrived[i], &count, count - 1))
-                return i;
-    }
-    return 0;
+    for (int i = 1; i < NSIG && found == 0; i++)
+        if (sigismember(set, i) == 1 && read(cdr_load(&bells[i]), &one, sizeof one) == (ssize_t)sizeof one)
+            found = i;
+    errno = saved;
+    return found;
+}
+
+size_t cdr_signals_bells(const sigset_t *set, struct pollfd *fds)
+{
+    size_t n = 0;
+
+    for (int i = 1; i < NSIG; i++)
+        if (sigismember(set, i) == 1)
+            fds[n++] = (struct pollfd){ .fd = cdr_load(&bells[i]), .events = POLLIN };
+    return n;
 }
 
 int cdr_signals_open(const sigset_t *set)

@@ -19,6 +19,6 @@ func idle(span time.Duration) []float64 {
 }
 
 func init() {
-	span := time.Duration(pick(2000, 500)) * time.Millisecond
+	span := time.Duration(pick(2000, 300)) * time.Millisecond
 	questions["idle"] = question{"us of CPU", func() []float64 { return idle(span) }}
 }

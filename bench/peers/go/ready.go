@@ -94,7 +94,7 @@ func readyBlocked(n int) []float64 {
 }
 
 func init() {
-	wakes, sleeps := pick(500, 50), pick(200, 50)
+	wakes, sleeps := pick(500, 50), pick(200, 30)
 	questions["wake"] = question{"us\tp99\tus", func() []float64 { return wake(wakes) }}
 	questions["ready_computing"] = question{"us\tp99\tus", func() []float64 { return readyComputing(sleeps) }}
 	questions["ready_blocked"] = question{"us\tp99\tus", func() []float64 { return readyBlocked(sleeps) }}

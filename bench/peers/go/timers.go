@@ -9,15 +9,13 @@ import (
 	"time"
 )
 
-const timersSpan = 2 * time.Second
-
 // The delays are the same for everybody: timers.h.
-func nextDelay(state *uint64) time.Duration {
+func nextDelay(state *uint64, span time.Duration) time.Duration {
 	*state = *state*6364136223846793005 + 1442695040888963407
-	return time.Duration((*state >> 33) * uint64(timersSpan) >> 31)
+	return time.Duration((*state >> 33) * uint64(span) >> 31)
 }
 
-func timers(n int) []float64 {
+func timers(n int, span time.Duration) []float64 {
 	var all sync.WaitGroup
 	random := uint64(1)
 	late := make([]float64, n)
@@ -26,7 +24,7 @@ func timers(n int) []float64 {
 	for i := range late {
 		late := &late[i]
 		*late = -1
-		delay := nextDelay(&random)
+		delay := nextDelay(&random, span)
 		due := time.Now().Add(delay)
 		time.AfterFunc(delay, func() {
 			*late = float64(time.Since(due).Nanoseconds())
@@ -42,6 +40,6 @@ func timers(n int) []float64 {
 }
 
 func init() {
-	n := pick(1000000, 100000)
-	questions["timers"] = question{"CPU s\tlate\tms", func() []float64 { return timers(n) }}
+	n, span := pick(1000000, 50000), time.Duration(pick(2000, 200))*time.Millisecond
+	questions["timers"] = question{"CPU s\tlate\tms", func() []float64 { return timers(n, span) }}
 }

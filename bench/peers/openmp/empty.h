@@ -27,12 +27,12 @@ static void empty_groups(const struct empty *e, void (*volatile fn)(void))
     }
 }
 
-static void empty_run(const void *arg)
+static inline void empty_run(const void *arg)
 {
     empty_groups((const struct empty *)arg, empty);
 }
 
-static int empty_serve(const struct empty *e)
+static inline int empty_serve(const struct empty *e)
 {
     long tasks = e->groups * e->tasks;
 

@@ -31,7 +31,7 @@ static void run(const void *arg)
 
 int main(void)
 {
-    const struct fib_case c = fib_case();
+    const struct fib_case c = fib_pick();
 
     return bench_serve(OPENMP_VERSION, "ns/spawn", (double)c.spawns, run, &c);
 }

@@ -19,12 +19,12 @@ template <typename Task> static void empty_groups(const struct empty *e, Task ta
     }
 }
 
-static void empty_run(const void *arg)
+static inline void empty_run(const void *arg)
 {
     empty_groups(static_cast<const struct empty *>(arg), [] {});
 }
 
-static int empty_serve(const struct empty *e)
+static inline int empty_serve(const struct empty *e)
 {
     long tasks = e->groups * e->tasks;
 

@@ -28,7 +28,7 @@ static void run(const void *arg)
 
 int main()
 {
-    const struct fib_case c = fib_case();
+    const struct fib_case c = fib_pick();
 
     return tbb_serve("ns/spawn", static_cast<double>(c.spawns), run, &c);
 }
