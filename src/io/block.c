@@ -4,7 +4,7 @@
  * A call is a record that its caller and the thread that runs it share; the last of them frees it. Under its lock it goes
  *
  *     WAITING (in the queue) --a thread takes it--> RUNNING --fn returned--> DONE
- *     WAITING --the caller's context ended--> (taken out of the queue; never runs)
+ *     WAITING --the caller's context ended--> LEAVING, or taken out of the queue by the caller; it never runs
  *     RUNNING --the caller's context ended--> LEFT --fn returned--> DONE
  *
  * Who leaves a running call holds its group first, while its own task still keeps the group; the thread releases it. fn's
@@ -23,7 +23,7 @@
 #define LEAVES_AFTER ((int64_t)2 * 1000 * 1000 * 1000)
 #define THREADS 64
 
-enum { WAITING, RUNNING, LEFT, DONE };
+enum { WAITING, LEAVING, RUNNING, LEFT, DONE };
 
 struct call {
     struct cdr_node node; /* in the queue */
@@ -110,29 +110,49 @@ static void conclude(struct call *call)
         cadre_group_release(left_behind, 0);
 }
 
-/* pool.lock is held. The next call, which the caller can leave only if the thread can release its group then; NULL: there was none for long. */
+/* pool.lock is held, but for the moment. */
+static void wait_for_call(int64_t until)
+{
+    uint32_t word = pool.word;
+
+    pool.idle++;
+    cdr_unlock(&pool.lock);
+    cdr_futex_wait(&pool.word, word, until);
+    cdr_lock(&pool.lock);
+    pool.idle--;
+}
+
+/* pool.lock is held, so nobody leaves meanwhile. Is a call out of the queue to be run? Its caller may have been woken by the end of its
+ * context, and be on its way. A thread that cannot release a group must not be left with a call. */
+static bool begin(struct call *call, bool adopted)
+{
+    cdr_lock(&call->lock);
+    if ((cdr_load(&call->caller->wait.state) & CDR_WAIT_CLAIMED) != 0)
+        call->state = LEAVING;
+    else
+        call->state = adopted ? RUNNING : DONE;
+    cdr_unlock(&call->lock);
+    return call->state != LEAVING;
+}
+
+/* pool.lock is held. The next call to run; NULL: there was none for long. */
 static struct call *next(bool adopted)
 {
     int64_t until = cdr_now() + LEAVES_AFTER;
     struct call *call;
 
-    while (pool.queue == NULL) {
-        uint32_t word = pool.word;
-
+    for (;;) {
+        while (pool.queue != NULL) {
+            call = call_of(cdr_list_take(&pool.queue));
+            pool.queued--;
+            if (begin(call, adopted))
+                return call;
+            let_go(call);
+        }
         if (cdr_now() >= until)
             return NULL;
-        pool.idle++;
-        cdr_unlock(&pool.lock);
-        cdr_futex_wait(&pool.word, word, until);
-        cdr_lock(&pool.lock);
-        pool.idle--;
+        wait_for_call(until);
     }
-    call = call_of(cdr_list_take(&pool.queue));
-    pool.queued--;
-    cdr_lock(&call->lock);
-    call->state = adopted ? RUNNING : DONE;
-    cdr_unlock(&call->lock);
-    return call;
 }
 
 static void thread(void *unused)

@@ -376,6 +376,9 @@ static void none_of_three(void *arg)
     command = (struct cadre_command){ .argv = argv, .out = file, .err_text = err, .err_size = sizeof err };
     if (cadre_exec(NULL, &command, NULL) != 0 || text_of(file, out, sizeof out) != 4 || strcmp(err, "err\n") != 0)
         _exit(4);
+    command = (struct cadre_command){ .argv = argv, .input = "in\n", .input_size = 3 };
+    if (cadre_exec(NULL, &command, NULL) != -EBADF) /* no stdout to be given */
+        _exit(5);
 }
 
 static void low_descriptors_get_in_nobodys_way(void **state)
