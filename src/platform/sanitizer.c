@@ -75,3 +75,11 @@ void cdr_note_root(void *p, size_t size)
     __lsan_register_root_region(p, size);
 #endif
 }
+
+void cdr_note_root_gone(void *p, size_t size)
+{
+    (void)p, (void)size;
+#ifdef CDR_ASAN
+    __lsan_unregister_root_region(p, size);
+#endif
+}

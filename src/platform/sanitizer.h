@@ -57,8 +57,9 @@ void cdr_note_stack_native(struct cdr_note_stack *note);
  * after the last switch away and before the first switch to it. */
 void cdr_note_stack_reset(struct cdr_note_stack *note);
 
-/* Memory that LeakSanitizer must search for pointers, to the end of the process: slabs of stacks, for one. */
+/* Memory that LeakSanitizer must search for pointers, until it is about to be unmapped: slabs of stacks, for one. */
 void cdr_note_root(void *p, size_t size);
+void cdr_note_root_gone(void *p, size_t size);
 
 /* The notes below are always inlined: ThreadSanitizer counts calls and returns for each fiber, and a note that is entered on
  * one fiber must not be left on another. */

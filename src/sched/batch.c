@@ -1,32 +1,87 @@
 /* SPDX-License-Identifier: MIT
- * Batches of tasks: where they come from and how they are listed. Memory comes in 2 MiB arenas, so that the kernel can
- * back long queues with huge pages; arenas are kept for the life of the process and free batches are reused last in, first out. */
+ * Batches of tasks: where they come from and how they are listed. Memory comes in aligned arenas, so that the kernel can back long queues with
+ * huge pages and a batch's address tells its arena. Free batches are used last in, first out; arenas without a batch in use, and
+ * not wanted for a while, go back to the kernel when the monitor says so. */
 #include "sched/deque.h"
 
-#define ARENA_SIZE (2u << 20)
+#define ARENA_SIZE ((size_t)2 << 20)
+#define KEEP 2 /* arenas that are kept in any case */
+
+/* At the beginning of each. */
+struct arena {
+    struct arena *next, *prev;
+    size_t used;              /* batches in use */
+    struct cdr_batch *free;   /* linked by next */
+    struct cdr_batch batches[];
+};
+
+enum { PER_ARENA = (ARENA_SIZE - sizeof(struct arena)) / sizeof(struct cdr_batch) };
 
 static struct {
     struct cdr_lock lock;
-    struct cdr_batch *free; /* linked by next */
+    struct arena *some;  /* with free batches: the first is taken from, and the last becomes empty soonest */
+    size_t empty, least; /* arenas of which no batch is in use, and the least since the last trim */
 } cache;
+
+static struct arena *arena_of(struct cdr_batch *batch) { return (struct arena *)((uintptr_t)batch & ~(uintptr_t)(ARENA_SIZE - 1)); }
+
+static void enlist(struct arena *arena)
+{
+    arena->prev = NULL;
+    arena->next = cache.some;
+    if (cache.some != NULL)
+        cache.some->prev = arena;
+    cache.some = arena;
+}
+
+static void delist(struct arena *arena)
+{
+    if (arena->prev != NULL)
+        arena->prev->next = arena->next;
+    else
+        cache.some = arena->next;
+    if (arena->next != NULL)
+        arena->next->prev = arena->prev;
+}
+
+/* cache.lock is held. */
+static void grow(void)
+{
+    char *two = cdr_map(2 * ARENA_SIZE), *at;
+    struct arena *arena;
+
+    if (two == NULL)
+        return;
+    at = (char *)(((uintptr_t)two + ARENA_SIZE - 1) & ~(uintptr_t)(ARENA_SIZE - 1));
+    if (at > two)
+        cdr_unmap(two, (size_t)(at - two));
+    cdr_unmap(at + ARENA_SIZE, (size_t)(two + ARENA_SIZE - at));
+    arena = (struct arena *)(void *)at;
+    for (int i = 0; i < PER_ARENA; i++) {
+        arena->batches[i].next = arena->free;
+        arena->free = &arena->batches[i];
+    }
+    cache.empty++;
+    enlist(arena);
+}
 
 struct cdr_batch *cdr_batch_get(void)
 {
-    struct cdr_batch *batch;
+    struct cdr_batch *batch = NULL;
+    struct arena *arena;
 
     cdr_lock(&cache.lock);
-    if (cache.free == NULL) {
-        char *arena = cdr_map(ARENA_SIZE);
-
-        for (size_t at = 0; arena != NULL && at + sizeof *batch <= ARENA_SIZE; at += sizeof *batch) {
-            batch = (struct cdr_batch *)(void *)(arena + at);
-            batch->next = cache.free;
-            cache.free = batch;
-        }
+    if (cache.some == NULL)
+        grow();
+    arena = cache.some;
+    if (arena != NULL) {
+        batch = arena->free;
+        arena->free = batch->next;
+        if (arena->used++ == 0 && --cache.empty < cache.least)
+            cache.least = cache.empty;
+        if (arena->free == NULL)
+            delist(arena);
     }
-    batch = cache.free;
-    if (batch != NULL)
-        cache.free = batch->next;
     cdr_unlock(&cache.lock);
     if (batch != NULL) {
         batch->next = batch->prev = NULL;
@@ -37,10 +92,43 @@ struct cdr_batch *cdr_batch_get(void)
 
 void cdr_batch_put(struct cdr_batch *batch)
 {
+    struct arena *arena = arena_of(batch);
+
     cdr_lock(&cache.lock);
-    batch->next = cache.free;
-    cache.free = batch;
+    batch->next = arena->free;
+    arena->free = batch;
+    if (batch->next == NULL)
+        enlist(arena);
+    if (--arena->used == 0)
+        cache.empty++;
     cdr_unlock(&cache.lock);
+}
+
+bool cdr_batches_spare(void) { return cdr_load(&cache.empty) > KEEP; }
+
+void cdr_batches_trim(void)
+{
+    struct arena *gone = NULL, *next;
+    size_t spare;
+
+    cdr_lock(&cache.lock);
+    spare = cache.least > KEEP ? cache.least - KEEP : 0;
+    for (struct arena *arena = cache.some; arena != NULL && spare > 0; arena = next) {
+        next = arena->next;
+        if (arena->used != 0)
+            continue;
+        delist(arena);
+        arena->next = gone;
+        gone = arena;
+        cache.empty--;
+        spare--;
+    }
+    cache.least = cache.empty;
+    cdr_unlock(&cache.lock);
+    for (; gone != NULL; gone = next) {
+        next = gone->next;
+        cdr_unmap(gone, ARENA_SIZE);
+    }
 }
 
 void cdr_batch_cache_lock(void) { cdr_lock(&cache.lock); }

@@ -181,6 +181,8 @@ bool cdr_deque_drain(struct cdr_deque *d, struct cdr_batches *out);
 /* Batches, from a cache of their own. NULL when there is no memory. */
 struct cdr_batch *cdr_batch_get(void);
 void cdr_batch_put(struct cdr_batch *batch);
+void cdr_batches_trim(void); /* give back to the kernel what has not been wanted since the last call; is there anything to give? */
+bool cdr_batches_spare(void);
 void cdr_batch_cache_lock(void); /* around fork(2) */
 void cdr_batch_cache_unlock(void);
 void cdr_batches_append(struct cdr_batches *list, struct cdr_batch *batch);

@@ -31,6 +31,7 @@ struct cdr_fiber {
     unsigned pins;
     bool native;
     unsigned char size_class;
+    struct cdr_slab *slab;     /* that the stack belongs to */
     struct cdr_task first; /* first.fn != NULL: run this before anything else (a task with a large stack) */
     struct cdr_note_stack note;
 };
@@ -81,6 +82,10 @@ struct cdr_fiber *cdr_fiber_get(struct cdr_fiber_cache *cache, size_t stack, voi
 
 /* Nobody is on the fiber any more, and it will not be resumed. */
 void cdr_fiber_put(struct cdr_fiber_cache *cache, struct cdr_fiber *fiber);
+
+/* Give back to the kernel what has not been wanted since the last call; and is there anything to give? For the monitor. */
+void cdr_fiber_pools_trim(void);
+bool cdr_fiber_pools_spare(void);
 
 /* Around fork(2). */
 void cdr_fiber_pools_lock(void);

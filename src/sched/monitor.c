@@ -17,6 +17,7 @@
 #define LONGEST ((int64_t)5 * 1000 * 1000)
 #define LATE ((int64_t)500 * 1000) /* a timer that is overdue by so much has been missed by its worker */
 #define BUSY_PAUSE ((int64_t)1000 * 1000)
+#define TRIM_AFTER ((int64_t)1000 * 1000 * 1000)
 #define QUIET_LOOKS 4              /* so many looks in a row without any work before dozing */
 
 enum sight { NOTHING, WORK, ACTED };
@@ -156,6 +157,29 @@ static bool all_quiet(void)
     return true;
 }
 
+/* Give back memory that nobody has wanted for TRIM_AFTER; now and then while there is work, and once when it is over. */
+static void trim(void)
+{
+    cdr_fiber_pools_trim();
+    cdr_batches_trim();
+}
+
+static bool has_spare(void) { return cdr_fiber_pools_spare() || cdr_batches_spare(); }
+
+/* Sleep until somebody ends the dozing; once in between to trim, if there is something to. */
+static void sleep_dormant(uint32_t word)
+{
+    int64_t until = INT64_MAX;
+
+    for (int trims = has_spare() ? 2 : 0; cdr_load_seq(&cdr_rt.dormant) != 0; trims--) {
+        until = trims > 0 ? cdr_now() + TRIM_AFTER : INT64_MAX;
+        while (cdr_load_seq(&cdr_rt.dormant) != 0 && cdr_now() < until)
+            cdr_futex_wait(&cdr_rt.monitor_word, word, until);
+        if (cdr_load_seq(&cdr_rt.dormant) != 0)
+            trim();
+    }
+}
+
 /* False: it stayed awake. */
 static bool doze(void)
 {
@@ -175,8 +199,7 @@ static bool doze(void)
         cdr_membarrier(); /* pairs with the compiler barrier in cdr_deque_push */
     cdr_fence_seq();
     if (all_quiet())
-        while (cdr_load_seq(&cdr_rt.dormant) != 0)
-            cdr_futex_wait(&cdr_rt.monitor_word, word, INT64_MAX);
+        sleep_dormant(word);
     cdr_store_seq(&cdr_rt.dormant, 0u);
     return true;
 }
@@ -191,7 +214,7 @@ void cdr_monitor_wake(void)
 
 static void monitor(void *unused)
 {
-    int64_t pause = SHORTEST, cost = 0;
+    int64_t pause = SHORTEST, cost = 0, trimmed = cdr_now();
     enum sight sight;
     int quiet = 0;
 
@@ -199,6 +222,10 @@ static void monitor(void *unused)
     for (;;) {
         cdr_futex_wait(&cdr_rt.monitor_word, cdr_load(&cdr_rt.monitor_word), cdr_now() + cost + pause);
         cost = cdr_now();
+        if (cost - trimmed >= TRIM_AFTER) {
+            trim();
+            trimmed = cost;
+        }
         sight = look();
         cost = (cdr_now() - cost) * 8; /* looking takes a small part of the time, however many threads there are */
         cost = cost < LONGEST ? cost : LONGEST;

@@ -31,6 +31,7 @@ bool cdr_poller_look(void);
 bool cdr_poller_sleep(int64_t deadline);
 void cdr_poller_ring(void);
 
-static inline bool cdr_poller_is_used(void) { return cdr_unlikely(cdr_load(&cdr_poller.waits) != 0); }
+/* Acquires: then the descriptors above are there. */
+static inline bool cdr_poller_is_used(void) { return cdr_unlikely(cdr_load_acquire(&cdr_poller.waits) != 0); }
 
 #endif

@@ -2,6 +2,8 @@
  * The fiber pool: sizes, reuse, what a worker keeps, guards. */
 #include "test.h"
 
+#include <sys/mman.h>
+
 #include <string.h>
 
 #include "child.h"
@@ -157,7 +159,6 @@ static void stacks_do_not_overlap(void **state)
 
 /* ---- guards ---- */
 
-/* More than the pool keeps warm, so that some have been given back to the kernel and taken again. */
 static void used_up_and_got_again(struct cdr_fiber **fibers, int n)
 {
     for (int i = 0; i < n; i++) {
@@ -193,18 +194,40 @@ static void below_each_stack_is_a_guard(void **state)
         cdr_fiber_put(NULL, fibers[i]);
 }
 
-/* What the pool does not keep warm takes no memory: the stack reads as zero, only the top page stays. */
-static void stacks_beyond_the_warm_ones_are_given_back(void **state)
+static bool is_mapped(const void *p)
 {
-    static struct cdr_fiber *fibers[1100];
-    int zeroed = 0;
+    uintptr_t page = (uintptr_t)p & ~(uintptr_t)(cdr_page_size() - 1);
+    unsigned char resident;
+
+    return mincore((void *)page, 1, &resident) == 0;
+}
+
+/* What nobody has wanted since the last trim goes back to the kernel, but for a few. */
+static void trimming_gives_back_what_was_not_wanted(void **state)
+{
+    enum { N = 1100 };
+    static struct cdr_fiber *fibers[N];
+    static void *tops[N];
+    int mapped = 0;
 
     (void)state;
-    used_up_and_got_again(fibers, 1100);
-    for (int i = 0; i < 1100; i++)
-        zeroed += *(unsigned char *)fibers[i]->low == 0;
-    assert_in_range(zeroed, 1, 1099);
-    for (int i = 0; i < 1100; i++)
+    used_up_and_got_again(fibers, N);
+    for (int i = 0; i < N; i++)
+        tops[i] = fibers[i];
+    cdr_fiber_pools_trim(); /* all are in use */
+    for (int i = 0; i < N; i++)
+        assert_true(is_mapped(tops[i]));
+    for (int i = 0; i < N; i++)
+        cdr_fiber_put(NULL, fibers[i]);
+    cdr_fiber_pools_trim(); /* they were wanted since the last one */
+    for (int i = 0; i < N; i++)
+        assert_true(is_mapped(tops[i]));
+    cdr_fiber_pools_trim();
+    for (int i = 0; i < N; i++)
+        mapped += is_mapped(tops[i]);
+    assert_in_range(mapped, 1, 200);
+    used_up_and_got_again(fibers, N);
+    for (int i = 0; i < N; i++)
         cdr_fiber_put(NULL, fibers[i]);
 }
 
@@ -219,7 +242,7 @@ int main(void)
         cmocka_unit_test(a_worker_keeps_some_of_the_usual_size_and_no_others),
         cmocka_unit_test(stacks_do_not_overlap),
         cmocka_unit_test(below_each_stack_is_a_guard),
-        cmocka_unit_test(stacks_beyond_the_warm_ones_are_given_back),
+        cmocka_unit_test(trimming_gives_back_what_was_not_wanted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,8 +219,7 @@ static void clear_connected(struct stage *s)
 
 /* ---- block, wait_signal ---- */
 
-static void set_nothing(struct stage *s) { s->moved = 0; }
-static void help_nothing(struct stage *s) { (void)s; }
+static void do_nothing(struct stage *s) { (void)s; }
 
 static int work(struct cadre_ctx *ctx, void *arg)
 {
@@ -320,8 +319,8 @@ static const struct scene scenes[] = {
     { "sendmsg", set_full_pair, call_sendmsg, make_room, clear_written },
     { "accept", set_listener, call_accept, connect_end, clear_accepted },
     { "connect", set_full_listener, call_connect, accept_one, clear_connected },
-    { "block", set_nothing, call_block, help_nothing, clear_called },
-    { "block_copy", set_nothing, call_block_copy, help_nothing, clear_called },
+    { "block", do_nothing, call_block, do_nothing, clear_called },
+    { "block_copy", do_nothing, call_block_copy, do_nothing, clear_called },
     { "wait_signal", set_signal, call_wait_signal, send_signal, clear_signal },
 };
 
@@ -430,7 +429,6 @@ struct resources {
     size_t memory;
 };
 
-/* What other threads have is theirs. */
 static struct resources resources_now(void)
 {
     struct resources r = { .descriptors = open_descriptors() };
@@ -454,7 +452,7 @@ static void perform_twice(enum how how)
 {
     struct resources before, after;
 
-    perform_all(how);
+    perform_all(how); /* so that everything is there that stays */
     before = resources_now();
     perform_all(how);
     after = resources_now();
