@@ -171,8 +171,8 @@ static void thread(void *unused)
             call->code = -ENOMEM;
         conclude(call);
         cdr_lock(&pool.lock);
-        if (!adopted)
-            break;
+        if (!adopted && pool.threads > 1)
+            break; /* others can do better */
     }
     pool.threads--;
     cdr_unlock(&pool.lock);

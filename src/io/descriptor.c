@@ -36,6 +36,7 @@ struct descriptor {
 /* The table grows by chunks that are never freed. */
 enum { CHUNK = 1024, CHUNKS = 16384 };
 static struct descriptor *table[CHUNKS];
+static struct cdr_lock growing;
 
 #define TROUBLE ((uint32_t)(POLLERR | POLLHUP | POLLNVAL)) /* which nobody needs to ask for */
 
@@ -45,6 +46,7 @@ static void forget(void)
     for (int i = 0; i < CHUNKS; i++)
         for (int j = 0; j < CHUNK && table[i] != NULL; j++)
             table[i][j] = (struct descriptor){ 0 };
+    growing = (struct cdr_lock){ 0 };
 }
 
 static void happened(uint64_t tag, uint32_t events);
@@ -64,7 +66,6 @@ static struct descriptor *look_up(int fd)
 
 static struct descriptor *need(int fd)
 {
-    static struct cdr_lock growing;
     struct descriptor **chunk = &table[fd / CHUNK];
     int saved = errno;
 
@@ -189,24 +190,23 @@ static int look_once(int fd, uint32_t events, int error)
     return (one.revents & POLLNVAL) != 0 ? -EBADF : one.revents;
 }
 
-int cdr_wait_fd(struct cadre_ctx *ctx, int fd, uint32_t events)
+int cdr_wait_fd(struct cadre_ctx *ctx, struct cdr_fiber *fiber, int fd, uint32_t events)
 {
-    struct cdr_worker *w = cdr_self();
     struct cdr_block block;
     struct interest interest = { .block = &block, .events = events };
     enum cdr_reason reason;
-    int error = w == NULL ? -ENOMEM : cdr_poller_need();
+    int error = cdr_poller_need();
 
     if (error != 0)
         return error;
-    error = cdr_block_enter(&block, w->fiber, ctx);
+    error = cdr_block_enter(&block, fiber, ctx);
     if (error != 0) {
         (void)cadre_ctx_error(ctx); /* settles it, and runs its hooks */
         return look_once(fd, events, error);
     }
     error = enlist(fd, &interest);
     if (error == 0) {
-        cdr_poller_wait_begins(w);
+        cdr_poller_wait_begins(fiber->worker);
         reason = cdr_block_park(&block, INT64_MAX);
         cdr_poller_wait_ends();
         retract(fd, &interest);
@@ -218,11 +218,14 @@ int cdr_wait_fd(struct cadre_ctx *ctx, int fd, uint32_t events)
 
 int cadre_wait_fd(struct cadre_ctx *ctx, int fd, int events)
 {
+    struct cdr_worker *w = cdr_self();
     int result;
 
     if (events == 0 || (events & ~0xffff) != 0)
         return -EINVAL;
-    result = cdr_wait_fd(ctx, fd, (uint32_t)events);
+    if (w == NULL)
+        return -ENOMEM;
+    result = cdr_wait_fd(ctx, w->fiber, fd, (uint32_t)events);
     return result == CDR_ALWAYS_READY ? events & (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM) : result;
 }
 
@@ -236,7 +239,8 @@ int cadre_close(int fd)
     cdr_lock(&d->lock);
     wake_all(d, CDR_WOKEN_CLOSED);
     d->armed++; /* events that are under way are nobody's */
-    cdr_epoll_remove(cdr_poller.epoll, fd); /* not left to closing, as a child that is being started may hold a copy */
+    if (cdr_load_acquire(&cdr_poller.open) != 0) /* not in the child of a fork */
+        cdr_epoll_remove(cdr_poller.epoll, fd); /* not left to closing, as a child that is being started may hold a copy */
     error = cdr_close(fd);
     cdr_unlock(&d->lock);
     return error;
@@ -244,36 +248,44 @@ int cadre_close(int fd)
 
 /* ---- several at once ---- */
 
-/* Wait for any of them: 0 when it is worth another look, or a negative errno. */
-static int wait_any(struct cadre_ctx *ctx, const struct pollfd *fds, struct interest *interests, size_t n, cadre_time deadline)
+/* Put an interest into the list of each of them. Returns how many of the n are through; fewer after an error, which is in *error. */
+static size_t enlist_all(const struct pollfd *fds, struct interest *interests, size_t n, struct cdr_block *block, int *error)
 {
-    struct cdr_worker *w = cdr_self();
+    *error = 0;
+    for (size_t i = 0; i < n; i++) {
+        interests[i] = (struct interest){ .block = block, .events = (uint32_t)(unsigned short)fds[i].events };
+        *error = fds[i].fd >= 0 ? enlist(fds[i].fd, &interests[i]) : 0;
+        if (*error == -EPERM) /* a file, of which nothing is wanted that it has: so it will never be */
+            *error = 0;
+        if (*error != 0)
+            return i;
+    }
+    return n;
+}
+
+/* Wait for any of them: 0 when it is worth another look, or a negative errno. */
+static int wait_any(struct cadre_ctx *ctx, struct cdr_fiber *fiber, const struct pollfd *fds, struct interest *interests, size_t n,
+                    cadre_time deadline)
+{
     struct cdr_block block;
-    size_t enlisted = 0;
+    size_t enlisted;
     enum cdr_reason reason;
-    int result = cdr_block_enter(&block, w->fiber, ctx);
+    int result = cdr_block_enter(&block, fiber, ctx);
 
     if (result != 0)
         return result;
-    for (; enlisted < n && result == 0; enlisted++) {
-        interests[enlisted] = (struct interest){ .block = &block, .events = (uint32_t)(unsigned short)fds[enlisted].events };
-        if (fds[enlisted].fd >= 0)
-            result = enlist(fds[enlisted].fd, &interests[enlisted]);
-        if (result == -EPERM) /* a file, of which nothing is wanted that it has: so it will never be */
-            result = 0;
-    }
+    enlisted = enlist_all(fds, interests, n, &block, &result);
     if (result == 0) {
-        cdr_poller_wait_begins(w);
+        cdr_poller_wait_begins(fiber->worker);
         reason = cdr_block_park(&block, deadline);
         cdr_poller_wait_ends();
         if (reason == CDR_WOKEN_BY_CANCEL || (reason == CDR_WOKEN_BY_TIMER && block.deadline < deadline))
             result = cdr_block_error(&block, reason);
         else
             result = reason == CDR_WOKEN_CLOSED ? -EBADF : 0;
-    } else if (result != -ENOMEM) {
-        enlisted--; /* the last one was refused: looking at it will say why */
-        result = 0;
+    } else {
         cdr_wait_claim(&block.wait); /* nobody need wake it */
+        result = result == -EBADF ? 0 : result; /* looking at it will say so */
     }
     for (size_t i = 0; i < enlisted; i++)
         if (fds[i].fd >= 0)
@@ -282,7 +294,7 @@ static int wait_any(struct cadre_ctx *ctx, const struct pollfd *fds, struct inte
     return result;
 }
 
-static int poll_with(struct cadre_ctx *ctx, struct pollfd *fds, struct interest *interests, size_t n, cadre_time deadline)
+static int poll_with(struct cadre_ctx *ctx, struct cdr_fiber *fiber, struct pollfd *fds, struct interest *interests, size_t n, cadre_time deadline)
 {
     int result;
 
@@ -290,7 +302,7 @@ static int poll_with(struct cadre_ctx *ctx, struct pollfd *fds, struct interest 
         result = cdr_poll_now(fds, n);
         if (result != 0 || (deadline != CADRE_FOREVER && deadline <= cdr_now()))
             return result;
-        result = wait_any(ctx, fds, interests, n, deadline);
+        result = wait_any(ctx, fiber, fds, interests, n, deadline);
         if (result < 0) {
             (void)cadre_ctx_error(ctx);
             return result;
@@ -302,7 +314,8 @@ int cadre_poll(struct cadre_ctx *ctx, struct pollfd *fds, size_t n, cadre_time d
 {
     enum { FEW = 16 };
     struct interest few[FEW], *interests = few;
-    int result = cdr_self() == NULL ? -ENOMEM : cdr_poller_need(), saved = errno;
+    struct cdr_worker *w = cdr_self();
+    int result = w == NULL ? -ENOMEM : cdr_poller_need(), saved = errno;
 
     if ((fds == NULL && n != 0) || deadline < 0)
         return -EINVAL;
@@ -311,7 +324,7 @@ int cadre_poll(struct cadre_ctx *ctx, struct pollfd *fds, size_t n, cadre_time d
     if (n > FEW && (interests = malloc(n * sizeof *interests)) == NULL)
         result = -ENOMEM;
     else
-        result = poll_with(ctx, fds, interests, n, deadline != 0 ? deadline : CADRE_FOREVER);
+        result = poll_with(ctx, w->fiber, fds, interests, n, deadline != 0 ? deadline : CADRE_FOREVER);
     if (interests != few)
         free(interests);
     errno = saved;

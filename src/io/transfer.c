@@ -7,12 +7,12 @@ enum {
     VAIN = 8,   /* calls in a row that could not be made though fd was ready */
 };
 
-static void have_manners(void)
+static void have_manners(const struct cdr_fiber *fiber)
 {
-    struct cdr_worker *w = cdr_self_or_null();
-    uint32_t picks = w != NULL ? cdr_load(&w->picks) : 0;
+    struct cdr_worker *w = fiber->worker;
+    uint32_t picks = cdr_load(&w->picks);
 
-    if (w == NULL || w->fiber->native)
+    if (fiber->native)
         return;
     if (w->eager_picks != picks) {
         w->eager_picks = picks;
@@ -24,6 +24,7 @@ static void have_manners(void)
 
 /* One call, with its arguments. */
 struct transfer {
+    struct cdr_fiber *fiber; /* the running one: see cdr_wait_fd */
     ssize_t (*now)(struct transfer *t);  /* -EAGAIN: it would block */
     ssize_t (*file)(struct transfer *t); /* for what cannot be waited for, and may block */
     int fd, flags;
@@ -37,29 +38,33 @@ struct transfer {
 };
 
 /* Else SIGPIPE may come, which on the pool's threads is blocked. */
-static bool on_pool(void)
-{
-    const struct cdr_worker *w = cdr_self_or_null();
-
-    return w != NULL && w->pool;
-}
+static bool on_pool(const struct transfer *t) { return t->fiber->worker->pool; }
 
 static ssize_t read_now(struct transfer *t) { return cdr_read_now(t->fd, t->buf, t->size); }
 static ssize_t read_file(struct transfer *t) { return cdr_read_file(t->fd, t->buf, t->size); }
-static ssize_t write_now(struct transfer *t) { return cdr_write_now(t->fd, t->from, t->size, !on_pool()); }
-static ssize_t write_file(struct transfer *t) { return cdr_write_file(t->fd, t->from, t->size, !on_pool()); }
+static ssize_t write_now(struct transfer *t) { return cdr_write_now(t->fd, t->from, t->size, !on_pool(t)); }
+static ssize_t write_file(struct transfer *t) { return cdr_write_file(t->fd, t->from, t->size, !on_pool(t)); }
 static ssize_t accept_now(struct transfer *t) { return cdr_accept_now(t->fd, t->addr, t->addr_size); }
 static ssize_t recvmsg_now(struct transfer *t) { return cdr_recvmsg_now(t->fd, t->message, t->flags); }
 static ssize_t sendmsg_now(struct transfer *t) { return cdr_sendmsg_now(t->fd, t->send, t->flags); }
+
+/* Ask for the running fiber, once. */
+static bool begin(struct transfer *t)
+{
+    struct cdr_worker *w = cdr_self();
+
+    t->fiber = w != NULL ? w->fiber : NULL;
+    return w != NULL;
+}
 
 static ssize_t transfer(struct cadre_ctx *ctx, struct transfer *t, uint32_t events)
 {
     ssize_t got;
 
-    have_manners();
+    have_manners(t->fiber);
     for (int vain = 0; (got = t->now(t)) == -EAGAIN; vain++) {
         /* A local datagram socket is ready to be written to as long as it has room itself, whether the receiver has or not. */
-        int ready = vain < VAIN ? cdr_wait_fd(ctx, t->fd, events) : cadre_sleep(ctx, CADRE_MS(1));
+        int ready = vain < VAIN ? cdr_wait_fd(ctx, t->fiber, t->fd, events) : cadre_sleep(ctx, CADRE_MS(1));
 
         if (vain >= VAIN && ready == 0)
             continue;
@@ -76,7 +81,9 @@ ssize_t cadre_read(struct cadre_ctx *ctx, int fd, void *buf, size_t size)
 {
     struct transfer t = { .now = read_now, .file = read_file, .fd = fd, .buf = buf, .size = size };
 
-    return buf == NULL && size != 0 ? -EINVAL : transfer(ctx, &t, POLLIN);
+    if (buf == NULL && size != 0)
+        return -EINVAL;
+    return begin(&t) ? transfer(ctx, &t, POLLIN) : -ENOMEM;
 }
 
 ssize_t cadre_write(struct cadre_ctx *ctx, int fd, const void *buf, size_t size)
@@ -85,6 +92,8 @@ ssize_t cadre_write(struct cadre_ctx *ctx, int fd, const void *buf, size_t size)
 
     if ((buf == NULL && size != 0) || (ssize_t)size < 0)
         return -EINVAL;
+    if (!begin(&t))
+        return -ENOMEM;
     do {
         ssize_t put = transfer(ctx, &t, POLLOUT);
 
@@ -103,6 +112,8 @@ int cadre_accept(struct cadre_ctx *ctx, int fd, struct sockaddr *addr, unsigned 
 
     if ((addr == NULL) != (size == NULL))
         return -EINVAL;
+    if (!begin(&t))
+        return -ENOMEM;
     do
         got = (int)transfer(ctx, &t, POLLIN);
     while (got == -ECONNABORTED); /* it was gone before we came */
@@ -111,11 +122,13 @@ int cadre_accept(struct cadre_ctx *ctx, int fd, struct sockaddr *addr, unsigned 
 
 int cadre_connect(struct cadre_ctx *ctx, int fd, const struct sockaddr *addr, unsigned int size)
 {
+    struct cdr_worker *w = cdr_self();
+    struct cdr_fiber *fiber = w != NULL ? w->fiber : NULL;
     cadre_time pause = CADRE_US(100);
     int result;
 
-    if (addr == NULL)
-        return -EINVAL;
+    if (addr == NULL || w == NULL)
+        return addr == NULL ? -EINVAL : -ENOMEM;
     /* A local socket whose listener has no room says EAGAIN, and nothing tells when it has. */
     while ((result = cdr_connect_now(fd, addr, size)) == -EAGAIN) {
         result = cadre_sleep(ctx, pause);
@@ -125,7 +138,7 @@ int cadre_connect(struct cadre_ctx *ctx, int fd, const struct sockaddr *addr, un
     }
     if (result != -EINPROGRESS && result != -EALREADY)
         return result;
-    result = cdr_wait_fd(ctx, fd, POLLOUT);
+    result = cdr_wait_fd(ctx, fiber, fd, POLLOUT);
     return result < 0 ? result : cdr_connect_result(fd);
 }
 
@@ -133,12 +146,12 @@ ssize_t cadre_recvmsg(struct cadre_ctx *ctx, int fd, struct msghdr *message, int
 {
     struct transfer t = { .now = recvmsg_now, .file = recvmsg_now, .fd = fd, .flags = flags, .message = message };
 
-    return message == NULL ? -EINVAL : transfer(ctx, &t, POLLIN);
+    return message == NULL ? -EINVAL : begin(&t) ? transfer(ctx, &t, POLLIN) : -ENOMEM;
 }
 
 ssize_t cadre_sendmsg(struct cadre_ctx *ctx, int fd, const struct msghdr *message, int flags)
 {
     struct transfer t = { .now = sendmsg_now, .file = sendmsg_now, .fd = fd, .flags = flags, .send = message };
 
-    return message == NULL ? -EINVAL : transfer(ctx, &t, POLLOUT);
+    return message == NULL ? -EINVAL : begin(&t) ? transfer(ctx, &t, POLLOUT) : -ENOMEM;
 }
