@@ -656,10 +656,10 @@ ssize_t cadre_recvmsg(struct cadre_ctx *ctx, int fd, struct msghdr *message, int
 ssize_t cadre_sendmsg(struct cadre_ctx *ctx, int fd, const struct msghdr *message, int flags) CADRE_MUST_CHECK;
 
 /* Wait for one of the signals in set and return its number. Each signal that arrives goes to one waiter. From the first
- * wait on, the library handles these signals: they do nothing else any more (sigaction(2) gives one back), and one that comes while
- * nobody waits is kept for the next who does. Signals that the program has blocked are received all the same; one that was sent to a single thread
- * (raise(3), pthread_kill(3)) only when that thread does not block it, as the library's own do. -EINVAL: none in set,
- * or one that cannot be waited for (SIGKILL, SIGSTOP, SIGSEGV and the like). */
+ * wait on, the library handles these signals: they do nothing else any more (sigaction(2) gives one back), and one that comes
+ * while nobody waits is kept for the next who does. Signals that the program has blocked are received all the same; one that was sent to
+ * a single thread (raise(3), pthread_kill(3)) only when that thread does not block it, as the library's own do. -EINVAL:
+ * none in set, or one that cannot be waited for (SIGKILL, SIGSTOP, SIGSEGV and the like). */
 int cadre_wait_signal(struct cadre_ctx *ctx, const sigset_t *set) CADRE_MUST_CHECK;
 
 #define CADRE_EXEC_STDIN 0x1u    /* the command has this program's standard input, rather than an empty one */

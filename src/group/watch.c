@@ -19,12 +19,14 @@ static const void *running(char *who, size_t size)
     return w->fiber;
 }
 
-/* Asked of a fiber that may be doing anything: fibers are never unmapped, and a wrong guess costs a line on stderr at worst. */
+/* Asked of a fiber that may be doing anything: in builds that watch, stacks are not unmapped, only cleared, and a wrong guess costs a line on
+ * stderr at worst. */
 static bool suspended(const void *task)
 {
     const struct cdr_fiber *fiber = task;
+    const struct cdr_worker *w = cdr_load(&fiber->worker);
 
-    return fiber->worker->fiber != fiber;
+    return w != NULL && w->fiber != fiber;
 }
 
 static const struct cdr_mutex_watch by = { running, suspended };
