@@ -44,6 +44,9 @@ static void delist(struct arena *arena)
         arena->next->prev = arena->prev;
 }
 
+/* Some look at the number without the lock. */
+static void set_empty(size_t n) { cdr_store(&cache.empty, n); }
+
 /* cache.lock is held. */
 static void grow(void)
 {
@@ -61,7 +64,7 @@ static void grow(void)
         arena->batches[i].next = arena->free;
         arena->free = &arena->batches[i];
     }
-    cache.empty++;
+    set_empty(cache.empty + 1);
     enlist(arena);
 }
 
@@ -77,7 +80,9 @@ struct cdr_batch *cdr_batch_get(void)
     if (arena != NULL) {
         batch = arena->free;
         arena->free = batch->next;
-        if (arena->used++ == 0 && --cache.empty < cache.least)
+        if (arena->used++ == 0)
+            set_empty(cache.empty - 1);
+        if (cache.empty < cache.least)
             cache.least = cache.empty;
         if (arena->free == NULL)
             delist(arena);
@@ -100,7 +105,7 @@ void cdr_batch_put(struct cdr_batch *batch)
     if (batch->next == NULL)
         enlist(arena);
     if (--arena->used == 0)
-        cache.empty++;
+        set_empty(cache.empty + 1);
     cdr_unlock(&cache.lock);
 }
 
@@ -120,7 +125,7 @@ void cdr_batches_trim(void)
         delist(arena);
         arena->next = gone;
         gone = arena;
-        cache.empty--;
+        set_empty(cache.empty - 1);
         spare--;
     }
     cache.least = cache.empty;
