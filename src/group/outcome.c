@@ -53,14 +53,11 @@ void cdr_group_error_add(struct cadre_group *g, int code, enum cadre_origin orig
     stop(g, code, origin, 0);
 }
 
-int cdr_group_note_cancel(struct cadre_group *g)
+/* The first time. Out of the way, as a cause takes room on the stack. */
+static __attribute__((noinline)) void note_cancel(struct cadre_group *g, int code)
 {
-    int code = cadre_ctx_error(&g->p_ctx);
-    struct cadre_error cause;
+    struct cadre_error cause = cadre_ctx_cause(&g->p_ctx);
 
-    if (code == 0)
-        return -ECANCELED; /* CADRE_STOP_ON_ERROR: the error is there already */
-    cause = cadre_ctx_cause(&g->p_ctx);
     cdr_lock(cdr_group_lock_of(g));
     if ((g->p_state & (CDR_CANCEL_NOTED | CDR_QUIET)) == 0) {
         cdr_or(&g->p_state, CDR_CANCEL_NOTED);
@@ -72,6 +69,16 @@ int cdr_group_note_cancel(struct cadre_group *g)
         }
     }
     cdr_unlock(cdr_group_lock_of(g));
+}
+
+int cdr_group_note_cancel(struct cadre_group *g)
+{
+    int code = cadre_ctx_error(&g->p_ctx);
+
+    if (code == 0)
+        return -ECANCELED; /* CADRE_STOP_ON_ERROR: the error is there already */
+    if ((cdr_load_acquire(&g->p_state) & (CDR_CANCEL_NOTED | CDR_QUIET)) == 0)
+        note_cancel(g, code);
     return code;
 }
 
@@ -86,15 +93,11 @@ static void stop(struct cadre_group *g, int code, enum cadre_origin origin, uint
         cdr_group_purge(g);
 }
 
-void cdr_group_ended_with(struct cadre_group *g, const struct cdr_frame *frame, int code)
+static __attribute__((noinline)) void failed(struct cadre_group *g, const struct cdr_frame *frame, int code)
 {
     struct cadre_error error = { 0 };
     uint64_t record = 0;
 
-    if ((code == -ECANCELED || code == -ETIMEDOUT) && !frame->panicked && cadre_ctx_error(&g->p_ctx) != 0) {
-        cdr_group_note_cancel(g); /* an echo of the cancel, not a failure */
-        return;
-    }
     if (frame->record != 0 && frame->failed_code == code)
         cdr_record_get(frame->record, &error);
     error.code = code;
@@ -108,6 +111,14 @@ void cdr_group_ended_with(struct cadre_group *g, const struct cdr_frame *frame, 
     add(g, &error, record);
     cdr_unlock(cdr_group_lock_of(g));
     stop(g, code, error.origin, record);
+}
+
+void cdr_group_ended_with(struct cadre_group *g, const struct cdr_frame *frame, int code)
+{
+    if ((code == -ECANCELED || code == -ETIMEDOUT) && !frame->panicked && cadre_ctx_error(&g->p_ctx) != 0)
+        cdr_group_note_cancel(g); /* an echo of the cancel, not a failure */
+    else
+        failed(g, frame, code);
 }
 
 void cdr_group_released_with(struct cadre_group *g, int code)
