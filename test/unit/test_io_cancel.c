@@ -146,7 +146,6 @@ static void clear_written(struct stage *s)
 /* ---- accept, connect ---- */
 
 static int listeners; /* each has a name of its own: who looks for events may keep one that is closed for a moment */
-
 static struct sockaddr_un address(socklen_t *size)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -158,11 +157,9 @@ static struct sockaddr_un address(socklen_t *size)
 
 static void listen_in(struct stage *s, int backlog)
 {
-    socklen_t size;
-    struct sockaddr_un a;
+    socklen_t size = 0;
+    struct sockaddr_un a = (listeners++, address(&size));
 
-    listeners++;
-    a = address(&size);
     s->ends[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     s->ends[1] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     test_check(bind(s->ends[0], (struct sockaddr *)&a, size) == 0 && listen(s->ends[0], backlog) == 0);
