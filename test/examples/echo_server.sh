@@ -18,6 +18,7 @@ fi
 
 # start ARGUMENTS...: the server, on a port of its own: $server, $port
 start() {
+    rm -f server.out # the one before it must not answer for it
     "$program" -p 0 "$@" >server.out 2>server.err &
     server=$!
     poll grep -qs '^listening on 127.0.0.1 port [0-9]*$' server.out
