@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The frame of the echo servers: a program PROGRAM echo_CONNECTIONS opens its listening sockets and forks. The child
- * serves; the program itself becomes the load generator (echo_load.c), which is the same for all and takes over stdin
+ * serves; the program itself becomes the load generator (echo_clients.c), which is the same for all and takes over stdin
  * and stdout, so that whoever asks sees a program like any other. The server ends when the load generator does.
  */
 #ifndef BENCH_ECHO_H
@@ -70,11 +70,11 @@ static inline void echo_become_load(const char *version, in_port_t port, const c
     own[n] = '\0';
     dirname(own);
     snprintf(number, sizeof number, "%d", ntohs(port));
-    snprintf(path, sizeof path, "%s/echo_load", own);
+    snprintf(path, sizeof path, "%s/echo_clients", own);
     execl(path, path, version, number, question, (char *)NULL);
-    snprintf(path, sizeof path, "%s/../echo_load", own);
+    snprintf(path, sizeof path, "%s/../echo_clients", own);
     execl(path, path, version, number, question, (char *)NULL);
-    bench_require(0, "echo_load is not there");
+    bench_require(0, "echo_clients is not there");
 }
 
 /* serve(listeners, n) never returns. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * echo_load VERSION PORT echo_CONNECTIONS: the load for the echo servers; knows nothing of any library. One thread, one
+ * echo_clients VERSION PORT echo_CONNECTIONS: the load for the echo servers; knows nothing of any library. One thread, one
  * epoll set. All connections are made once; in a run each of them sends a message, waits for it to come back, looks
  * whether it is the same, and sends the next, until the run's number of requests is done.
  */
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
     int port = argc == 4 ? atoi(argv[2]) : 0;
 
     load.count = argc == 4 && strncmp(argv[3], "echo_", 5) == 0 ? atoi(argv[3] + 5) : 0;
-    bench_require(port > 0 && load.count > 0, "usage: echo_load VERSION PORT echo_CONNECTIONS");
+    bench_require(port > 0 && load.count > 0, "usage: echo_clients VERSION PORT echo_CONNECTIONS");
     load.requests = bench_pick(100000, 2000);
     if (load.count > load.requests)
         load.count = (int)load.requests;
