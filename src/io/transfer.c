@@ -99,7 +99,8 @@ ssize_t cadre_write(struct cadre_ctx *ctx, int fd, const void *buf, size_t size)
 
         if (put < 0)
             return put;
-        t.from = (const char *)t.from + put;
+        if (put > 0) /* from may be NULL, with nothing to write */
+            t.from = (const char *)t.from + put;
         t.size -= (size_t)put;
     } while (t.size > 0);
     return (ssize_t)size;

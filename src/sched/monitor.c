@@ -113,7 +113,7 @@ static enum sight look(void)
     bool work = cdr_load(&cdr_rt.injected_any) != 0, acted = false;
 
     if (cdr_poller_is_used() && cdr_load(&cdr_rt.timekeeper) == NULL)
-        work |= cdr_poller_look() || nobody_listens();
+        work |= cdr_poller_stand_in(now) || nobody_listens();
     for (uint32_t i = 0; i < count; i++) {
         if (worker_at(i) == NULL)
             continue;

@@ -3,11 +3,13 @@
  * to wait need not wake anybody, unless there is no timekeeper.
  *
  * No event is missed: it stays in the kernel until somebody looks, and somebody will. A pool thread that has nothing to do becomes the
- * timekeeper when there is none. While all threads are busy they look every so many picks; and the monitor looks when they do
- * not, and does not doze while calls wait and nobody keeps the time. */
+ * timekeeper when there is none. While all threads are busy they look every so many picks. The monitor does not doze while calls
+ * wait and nobody keeps the time: it calls for a thread when there are events and a token is free, and hands them out itself only when
+ * nobody has looked for long, for plain threads that may wait: what it makes ready goes behind all else. */
 #include "sched/poller.h"
 
 #define AT_ONCE 64
+#define PATIENCE ((int64_t)10 * 1000 * 1000) /* of the monitor */
 
 struct cdr_poller cdr_poller;
 void (*cdr_poller_event)(uint64_t tag, uint32_t events);
@@ -68,7 +70,25 @@ static bool collect(int64_t deadline)
     return any;
 }
 
-bool cdr_poller_look(void) { return collect(0); }
+bool cdr_poller_look(void)
+{
+    if (cdr_load(&cdr_poller.looked) == 0)
+        cdr_store(&cdr_poller.looked, 1u);
+    return collect(0);
+}
+
+bool cdr_poller_stand_in(int64_t now)
+{
+    struct pollfd set = { .fd = cdr_poller.epoll, .events = POLLIN };
+
+    if (cdr_load(&cdr_poller.looked) != 0) {
+        cdr_store(&cdr_poller.looked, 0u);
+        cdr_poller.looked_at = now;
+    }
+    if (now - cdr_poller.looked_at >= PATIENCE)
+        return collect(0);
+    return cdr_poll_now(&set, 1) > 0;
+}
 
 bool cdr_poller_sleep(int64_t deadline) { return collect(deadline); }
 

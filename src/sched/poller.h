@@ -10,6 +10,8 @@
 struct cdr_poller {
     uint32_t open;  /* 1: the two below are there, and will be */
     int epoll, bell;
+    uint32_t looked;   /* somebody has looked since the monitor asked last … */
+    int64_t looked_at; /* … which it noticed then */
     CDR_OWN_LINE uint32_t waits; /* calls that wait for a descriptor */
 };
 extern struct cdr_poller cdr_poller;
@@ -26,6 +28,9 @@ static inline void cdr_poller_wait_ends(void) { cdr_sub(&cdr_poller.waits, 1u); 
 
 /* Hand out what has happened, without waiting. True when something had. */
 bool cdr_poller_look(void);
+
+/* For the monitor, while nobody keeps the time: has something happened? Hands it out when nobody has looked for long. */
+bool cdr_poller_stand_in(int64_t now);
 
 /* As cdr_poller_look, but wait for it, until `deadline` or until the bell rings. */
 bool cdr_poller_sleep(int64_t deadline);

@@ -5,8 +5,19 @@
 
 #define WINDOW 8 /* rounds in which private tasks must stay to be worth asking for */
 
+/* Behind what is ready already. */
+static void keep_ready(struct cdr_worker *w, struct cdr_fiber_queue *queue)
+{
+    cdr_lock(&w->ready_lock);
+    for (struct cdr_fiber *fiber; (fiber = cdr_fiber_queue_take(queue)) != NULL;)
+        cdr_fiber_queue_put(&w->ready, fiber);
+    cdr_unlock(&w->ready_lock);
+}
+
 bool cdr_take_injected(struct cdr_worker *w, struct cdr_found *found)
 {
+    enum { MOST = 32 };
+    struct cdr_fiber_queue others = { 0 };
     struct cdr_batch *batch;
     uint32_t more;
 
@@ -14,10 +25,16 @@ bool cdr_take_injected(struct cdr_worker *w, struct cdr_found *found)
         return false;
     cdr_lock(&cdr_rt.inject_lock);
     found->fiber = cdr_fiber_queue_take(&cdr_rt.injected);
+    for (int i = 1; i < MOST && cdr_rt.injected.first != NULL; i++)
+        cdr_fiber_queue_put(&others, cdr_fiber_queue_take(&cdr_rt.injected));
     batch = found->fiber == NULL ? cdr_batches_take_oldest(&cdr_rt.injected_tasks) : NULL;
     more = cdr_rt.injected.first != NULL || cdr_rt.injected_tasks.oldest != NULL;
     cdr_store(&cdr_rt.injected_any, more);
     cdr_unlock(&cdr_rt.inject_lock);
+    if (others.first != NULL) {
+        more = 1;
+        keep_ready(w, &others);
+    }
     if (more) /* those who brought it may have relied on this thread alone */
         cdr_wake_one();
     if (batch == NULL)
@@ -43,12 +60,8 @@ static bool steal_ready(struct cdr_worker *w, struct cdr_worker *victim, struct 
         cdr_fiber_queue_put(&loot, cdr_fiber_queue_take(&victim->ready));
     cdr_unlock(&victim->ready_lock);
     found->fiber = cdr_fiber_queue_take(&loot);
-    if (loot.first != NULL) {
-        cdr_lock(&w->ready_lock);
-        for (struct cdr_fiber *fiber; (fiber = cdr_fiber_queue_take(&loot)) != NULL;)
-            cdr_fiber_queue_put(&w->ready, fiber);
-        cdr_unlock(&w->ready_lock);
-    }
+    if (loot.first != NULL)
+        keep_ready(w, &loot);
     return found->fiber != NULL;
 }
 
