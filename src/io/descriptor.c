@@ -30,6 +30,7 @@ struct descriptor {
     struct cdr_lock lock;
     uint32_t armed;  /* the number of the latest arming */
     uint32_t wanted; /* what the interests want, or more: some may have gone */
+    uint32_t drained;
     struct cdr_node *interests;
 };
 
@@ -77,6 +78,21 @@ static struct descriptor *need(int fd)
         errno = saved;
     }
     return look_up(fd);
+}
+
+bool cdr_fd_is_drained(int fd)
+{
+    struct descriptor *d = look_up(fd);
+
+    return d != NULL && cdr_load(&d->drained) != 0;
+}
+
+void cdr_fd_set_drained(int fd, bool drained)
+{
+    struct descriptor *d = look_up(fd);
+
+    if (d != NULL && cdr_load(&d->drained) != drained)
+        cdr_store(&d->drained, (uint32_t)drained);
 }
 
 static struct interest *interest_of(struct cdr_node *node) { return cdr_container_of(node, struct interest, node); }
@@ -239,6 +255,7 @@ int cadre_close(int fd)
     cdr_lock(&d->lock);
     wake_all(d, CDR_WOKEN_CLOSED);
     d->armed++; /* events that are under way are nobody's */
+    cdr_store(&d->drained, 0u);
     if (cdr_load_acquire(&cdr_poller.open) != 0) /* not in the child of a fork */
         cdr_epoll_remove(cdr_poller.epoll, fd); /* not left to closing, as a child that is being started may hold a copy */
     error = cdr_close(fd);

@@ -12,4 +12,9 @@
  * once, at its beginning: compilers may keep the address of what is thread-local, and the thread may be another one after each wait. */
 int cdr_wait_fd(struct cadre_ctx *ctx, struct cdr_fiber *fiber, int fd, uint32_t events);
 
+/* What the last read of fd left there, as far as is known: nothing, when it got less than it could have. Then the next one does better to
+ * wait at once than to try in vain. A guess that is wrong costs a wait that ends at once, as arming looks at what is there. */
+bool cdr_fd_is_drained(int fd);
+void cdr_fd_set_drained(int fd, bool drained);
+
 #endif

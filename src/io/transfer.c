@@ -28,6 +28,7 @@ struct transfer {
     ssize_t (*now)(struct transfer *t);  /* -EAGAIN: it would block */
     ssize_t (*file)(struct transfer *t); /* for what cannot be waited for, and may block */
     int fd, flags;
+    bool wait_first; /* there will be nothing: cdr_fd_is_drained */
     void *buf;
     const void *from;
     size_t size;
@@ -40,7 +41,15 @@ struct transfer {
 /* Else SIGPIPE may come, which on the pool's threads is blocked. */
 static bool on_pool(const struct transfer *t) { return t->fiber->worker->pool; }
 
-static ssize_t read_now(struct transfer *t) { return cdr_read_now(t->fd, t->buf, t->size); }
+static ssize_t read_now(struct transfer *t)
+{
+    ssize_t got = t->wait_first ? -EAGAIN : cdr_read_now(t->fd, t->buf, t->size);
+
+    t->wait_first = false;
+    if (got > 0)
+        cdr_fd_set_drained(t->fd, (size_t)got < t->size);
+    return got;
+}
 static ssize_t read_file(struct transfer *t) { return cdr_read_file(t->fd, t->buf, t->size); }
 static ssize_t write_now(struct transfer *t) { return cdr_write_now(t->fd, t->from, t->size, !on_pool(t)); }
 static ssize_t write_file(struct transfer *t) { return cdr_write_file(t->fd, t->from, t->size, !on_pool(t)); }
@@ -83,6 +92,7 @@ ssize_t cadre_read(struct cadre_ctx *ctx, int fd, void *buf, size_t size)
 
     if (buf == NULL && size != 0)
         return -EINVAL;
+    t.wait_first = size > 0 && cdr_fd_is_drained(fd);
     return begin(&t) ? transfer(ctx, &t, POLLIN) : -ENOMEM;
 }
 
