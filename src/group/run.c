@@ -68,11 +68,17 @@ bool cdr_tasks_run(struct cdr_fiber *fiber, uint32_t family, bool (*enough)(void
         struct cadre_group *g = task->group;
         bool slot = (task->family & CDR_TASK_SLOT) != 0;
 
-        if (cdr_unlikely(cdr_group_stopped(g)) || !cdr_deque_take_top(&w->deque))
-            break;
+        if (!cdr_deque_take_top(&w->deque))
+            break; /* somebody else has it by now, and its group may be gone: nothing of that before it is ours */
         any = true;
-        cdr_task_call_plain(fiber, task, g);
-        cdr_group_end(g, fiber, slot);
+        if (cdr_unlikely(cdr_load(&g->p_ctx.parent) != NULL || cdr_group_stopped(g))) {
+            struct cdr_task copy = *task; /* hooks may push over it */
+
+            cdr_task_run(fiber, &copy);
+        } else {
+            cdr_task_call_plain(fiber, task, g);
+            cdr_group_end(g, fiber, slot);
+        }
         w = fiber->worker;
         cdr_store(&w->picks, w->picks + 1);
     }

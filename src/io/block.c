@@ -123,20 +123,29 @@ static void wait_for_call(int64_t until)
 }
 
 /* pool.lock is held, so nobody leaves meanwhile. Is a call out of the queue to be run? Its caller may have been woken by the end of its
- * context, and be on its way. A thread that cannot release a group must not be left with a call. */
-static bool begin(struct call *call, bool adopted)
+ * context, and be on its way. A thread without memory to be adopted could not release a group later: it refuses the call. */
+static bool begin(struct call *call)
 {
+    bool adopted = cdr_self() != NULL, runs;
+
     cdr_lock(&call->lock);
-    if ((cdr_load(&call->caller->wait.state) & CDR_WAIT_CLAIMED) != 0)
+    if ((cdr_load(&call->caller->wait.state) & CDR_WAIT_CLAIMED) != 0) {
         call->state = LEAVING;
-    else
-        call->state = adopted ? RUNNING : DONE;
+    } else if (adopted) {
+        call->state = RUNNING;
+    } else {
+        call->code = -ENOMEM;
+        call->state = DONE;
+        if (cdr_wait_claim(&call->caller->wait))
+            cdr_wait_finish(&call->caller->wait, CDR_WOKEN);
+    }
+    runs = call->state == RUNNING;
     cdr_unlock(&call->lock);
-    return call->state != LEAVING;
+    return runs;
 }
 
 /* pool.lock is held. The next call to run; NULL: there was none for long. */
-static struct call *next(bool adopted)
+static struct call *next(void)
 {
     int64_t until = cdr_now() + LEAVES_AFTER;
     struct call *call;
@@ -145,7 +154,7 @@ static struct call *next(bool adopted)
         while (pool.queue != NULL) {
             call = call_of(cdr_list_take(&pool.queue));
             pool.queued--;
-            if (begin(call, adopted))
+            if (begin(call))
                 return call;
             let_go(call);
         }
@@ -157,22 +166,16 @@ static struct call *next(bool adopted)
 
 static void thread(void *unused)
 {
-    bool adopted = cdr_self() != NULL;
     struct call *call;
 
     (void)unused;
     serving = true;
     cdr_lock(&pool.lock);
-    while ((call = next(adopted)) != NULL) {
+    while ((call = next()) != NULL) {
         cdr_unlock(&pool.lock);
-        if (adopted)
-            run(call);
-        else
-            call->code = -ENOMEM;
+        run(call);
         conclude(call);
         cdr_lock(&pool.lock);
-        if (!adopted && pool.threads > 1)
-            break; /* others can do better */
     }
     pool.threads--;
     cdr_unlock(&pool.lock);

@@ -75,8 +75,10 @@ static ssize_t transfer(struct cadre_ctx *ctx, struct transfer *t, uint32_t even
         /* A local datagram socket is ready to be written to as long as it has room itself, whether the receiver has or not. */
         int ready = vain < VAIN ? cdr_wait_fd(ctx, t->fiber, t->fd, events) : cadre_sleep(ctx, CADRE_MS(1));
 
-        if (vain >= VAIN && ready == 0)
+        if (vain >= VAIN && ready == 0) {
+            vain = -1; /* others may just have been faster */
             continue;
+        }
 
         if (ready < 0)
             return ready;

@@ -76,7 +76,7 @@ static int wait_finely(int epoll, struct epoll_event *events, int n, int64_t dea
     left = left > 0 ? left : 0;
     duration = (struct timespec){ .tv_sec = left / NS_PER_SEC, .tv_nsec = left % NS_PER_SEC };
     got = epoll_pwait2(epoll, events, n, deadline == INT64_MAX ? NULL : &duration, NULL);
-    if (got < 0 && errno == ENOSYS) {
+    if (got < 0 && (errno == ENOSYS || errno == EPERM)) { /* EPERM: a sandbox that does not know it */
         cdr_store(&missing, 1u);
         return wait_coarsely(epoll, events, n, deadline);
     }

@@ -15,12 +15,13 @@
 
 static struct cdr_lock lock;
 static int bells[NSIG]; /* the descriptor, or 0; it stays open for ever, as a handler may ring it at any time */
+static pid_t owner;     /* the process that they are of: a child of fork(2) has them too, for a moment */
 
 static void handle(int signal)
 {
     int bell = cdr_load(&bells[signal]);
 
-    if (bell != 0)
+    if (bell != 0 && getpid() == cdr_load(&owner))
         cdr_bell_ring(bell);
 }
 
@@ -35,9 +36,11 @@ static bool may_be_taken(int signal)
 static void forget(void)
 {
     for (int i = 0; i < NSIG; i++) {
-        if (bells[i] != 0)
-            close(bells[i]);
-        bells[i] = 0;
+        int bell = bells[i];
+
+        cdr_store(&bells[i], 0);
+        if (bell != 0)
+            close(bell);
     }
     lock = (struct cdr_lock){ 0 };
 }
@@ -68,6 +71,7 @@ static int open_bell(int signal)
     }
     if (bell < 0)
         return -errno;
+    cdr_store(&owner, getpid());
     cdr_store(&bells[signal], bell);
     return 0;
 }
