@@ -4,6 +4,9 @@
 
 #include "group/run.h"
 
+/* What makes a task other than most. */
+#define SPECIAL (CDR_COPY_INLINE | CDR_COPY_MALLOC | CDR_TASK_PINNED | CDR_TASK_REPEATED)
+
 #ifdef CADRE_WATCH_MUTEXES
 const char *const cdr_watching = &cdr_watch_linked; /* brings watch.c into programs that link the static library */
 #endif
@@ -25,7 +28,7 @@ static int ended_how(const struct cdr_frame *frame, int code) { return frame->pa
 
 /* ---- what most tasks have no need of, before and after the call ---- */
 
-void *cdr_task_prepare(struct cdr_fiber *fiber, struct cdr_task *task)
+static __attribute__((cold, noinline)) void *prepare(struct cdr_fiber *fiber, struct cdr_task *task)
 {
     if ((task->family & CDR_TASK_PINNED) != 0)
         fiber->pins++;
@@ -45,6 +48,24 @@ void cdr_task_conclude(const struct cdr_task *task, struct cdr_frame *frame, int
         cdr_delayed_again(task);
 }
 
+/* As cdr_task_call_plain, for any task; *task stays as it is meanwhile. */
+static void call(struct cdr_fiber *fiber, struct cdr_task *task)
+{
+    struct cdr_frame frame;
+    unsigned pins = fiber->pins;
+    void *arg = task->arg;
+    int code;
+
+    cdr_frame_enter(&frame, fiber, task);
+    if (cdr_unlikely((task->family & SPECIAL) != 0))
+        arg = prepare(fiber, task);
+    code = cdr_call(&frame.landing, task->fn, &task->group->p_ctx, arg);
+    if (cdr_unlikely(code != 0 || frame.deferred != NULL || (task->family & SPECIAL) != 0))
+        cdr_task_conclude(task, &frame, code);
+    fiber->pins = pins;
+    fiber->frame = frame.below;
+}
+
 void cdr_task_run(struct cdr_fiber *fiber, struct cdr_task *task)
 {
     if (cdr_unlikely((task->family & CDR_TASK_DUE) != 0) && !cdr_delayed_take(task))
@@ -52,7 +73,7 @@ void cdr_task_run(struct cdr_fiber *fiber, struct cdr_task *task)
     else if (cdr_unlikely(cdr_group_stopped(task->group)))
         cdr_group_drop(task->group, fiber, task);
     else {
-        cdr_task_call(fiber, task);
+        call(fiber, task);
         cdr_group_end(task->group, fiber, (task->family & CDR_TASK_SLOT) != 0);
     }
 }

@@ -5,13 +5,7 @@
 
 #include "group/group.h"
 
-/* What makes a task other than most. */
-#define CDR_TASK_SPECIAL (CDR_COPY_INLINE | CDR_COPY_MALLOC | CDR_TASK_PINNED | CDR_TASK_REPEATED)
-
-/* For a task with such a flag: what is to be done before the call, which gives its argument. */
-__attribute__((cold)) void *cdr_task_prepare(struct cdr_fiber *fiber, struct cdr_task *task);
-
-/* For one with such a flag, an error or deferred calls: what is to be done after it. */
+/* What is to be done after the call of a task that failed, deferred something or has special flags. */
 __attribute__((cold)) void cdr_task_conclude(const struct cdr_task *task, struct cdr_frame *frame, int code);
 
 static inline void cdr_frame_enter(struct cdr_frame *frame, struct cdr_fiber *fiber, const struct cdr_task *task)
@@ -40,24 +34,6 @@ static inline void cdr_task_call_plain(struct cdr_fiber *fiber, const struct cdr
     code = cdr_call(&frame.landing, task->fn, &g->p_ctx, task->arg);
     if (cdr_unlikely(code != 0 || frame.deferred != NULL))
         cdr_task_conclude(&(struct cdr_task){ .group = g }, &frame, code);
-    fiber->pins = pins;
-    fiber->frame = frame.below;
-}
-
-/* The same for any task; *task stays as it is meanwhile. */
-static inline void cdr_task_call(struct cdr_fiber *fiber, struct cdr_task *task)
-{
-    struct cdr_frame frame;
-    unsigned pins = fiber->pins;
-    void *arg = task->arg;
-    int code;
-
-    cdr_frame_enter(&frame, fiber, task);
-    if (cdr_unlikely((task->family & CDR_TASK_SPECIAL) != 0))
-        arg = cdr_task_prepare(fiber, task);
-    code = cdr_call(&frame.landing, task->fn, &task->group->p_ctx, arg);
-    if (cdr_unlikely(code != 0 || frame.deferred != NULL || (task->family & CDR_TASK_SPECIAL) != 0))
-        cdr_task_conclude(task, &frame, code);
     fiber->pins = pins;
     fiber->frame = frame.below;
 }

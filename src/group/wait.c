@@ -223,15 +223,14 @@ int cadre_wait(struct cadre_group *g)
 {
     struct cdr_worker *w = cdr_self();
     struct cdr_fiber *fiber;
-    int saved;
 
     if (cdr_unlikely(g == NULL || w == NULL))
         return g == NULL ? -EINVAL : is_done(g) ? cdr_load(&g->p_code) : -ENOMEM;
     fiber = w->fiber;
     if (cdr_unlikely(fiber->frame != NULL && fiber->frame->group == g))
         return -EDEADLK;
-    saved = *w->errno_at;
     if (cdr_likely(is_plain(g, fiber))) {
+        int saved = *w->errno_at;
         bool done = run_plain(g, fiber);
 
         *fiber->worker->errno_at = saved;
@@ -239,7 +238,6 @@ int cadre_wait(struct cadre_group *g)
             return 0;
     } else {
         run_own(g, fiber);
-        *fiber->worker->errno_at = saved;
         if (is_done(g) && (cdr_load(&g->p_code) | (int)g->flags) == 0 && cdr_load(&g->p_backlog) == NULL)
             return 0;
     }

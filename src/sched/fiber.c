@@ -216,7 +216,7 @@ static void unmap_all_bare(struct cdr_slab **bare, unsigned size_class)
     struct cdr_slab *slab;
 
     while ((slab = *bare) != NULL) {
-        size_t size = class_size(size_class) * slab->count;
+        size_t size = class_size(size_class);
 
         slab->free = 0;
         if (!goes(slab)) {
@@ -224,8 +224,8 @@ static void unmap_all_bare(struct cdr_slab **bare, unsigned size_class)
             continue;
         }
         *bare = slab->next;
-        cdr_note_root_gone(slab->base, size);
-        cdr_unmap(slab->base, size);
+        cdr_note_root_gone(slab->base, size * slab->count);
+        cdr_stacks_unmap(slab->base, size, slab->count);
         free(slab);
     }
 }

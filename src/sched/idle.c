@@ -170,25 +170,30 @@ static bool unpark_self(struct cdr_worker *w)
     return out;
 }
 
-static void sleep_until(struct cdr_worker *w, int64_t until)
+/* A poke has been felt. */
+static void forget_poke(struct cdr_worker *w)
 {
     uint32_t poked = POKED;
 
-    cdr_futex_wait(&w->wake, ASLEEP, until);
     cdr_cas(&w->wake, &poked, (uint32_t)ASLEEP);
+}
+
+static void sleep_until(struct cdr_worker *w, int64_t until)
+{
+    cdr_futex_wait(&w->wake, ASLEEP, until);
+    forget_poke(w);
 }
 
 /* The same in the poller. True when there were events. */
 static bool listen_until(struct cdr_worker *w, int64_t until)
 {
-    uint32_t poked = POKED;
     bool events = false;
 
     cdr_store_seq(&w->listening, 1u);
     if (cdr_load_seq(&w->wake) == ASLEEP)
         events = cdr_poller_sleep(until);
     cdr_store(&w->listening, 0u);
-    cdr_cas(&w->wake, &poked, (uint32_t)ASLEEP);
+    forget_poke(w);
     return events;
 }
 
